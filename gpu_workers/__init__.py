@@ -1,0 +1,1 @@
+"""Worker processes: one per device, models resident, tasks pulled from a queue."""

@@ -1,0 +1,63 @@
+"""What every task module provides: a model that turns a subject into a result in three steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ipc.frames import ArenaView
+from ipc.messages import ModelInfo
+from ipc.results import Result
+
+if TYPE_CHECKING:
+    import torch
+
+    from gpu_workers.weights.store import WeightsStore
+
+
+class InvalidSpec(ValueError):
+    """The model cannot do what the request's fields ask for; the message says what it can."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where models run: `device_name` is cpu or cuda:0, `precision` fp32, fp16 or bf16.
+
+    torch is imported by the first task that asks for it: scene detection never does.
+    """
+
+    device_name: str
+    precision: str
+    weights: WeightsStore
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device as torch has it."""
+        import torch
+
+        return torch.device(self.device_name)
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """What the weights are kept in."""
+        import torch
+
+        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[
+            self.precision
+        ]
+
+
+class Model(Protocol):
+    """A resident model. `infer` holds the device's share of the work, so it can be timed apart."""
+
+    info: ModelInfo
+
+    def preprocess(self, spec: Any, subject: Any, arena: ArenaView) -> Any:
+        """Turn the pixels or sound of `subject` into the network's input."""
+
+    def infer(self, spec: Any, inputs: Any) -> Any:
+        """Run the network."""
+
+    def postprocess(self, spec: Any, subject: Any, outputs: Any) -> Result:
+        """Turn the network's output into the items of a response."""

@@ -1,0 +1,123 @@
+"""A worker process: pinned to one device, models resident, tasks pulled from its queue."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from gpu_workers.batch import apply
+from gpu_workers.model import InvalidSpec, Runtime
+from gpu_workers.registry import Registry
+from gpu_workers.weights.errors import ModelUnavailable
+from gpu_workers.weights.store import WeightsStore
+from ipc import child
+from ipc.channel import Endpoint
+from ipc.config import WorkerConfig
+from ipc.frames import ArenaView
+from ipc.messages import (
+    FromChild,
+    Heartbeat,
+    Infer,
+    Inferred,
+    Load,
+    Loaded,
+    ModelInfo,
+    Ready,
+    ToWorker,
+    model_key,
+)
+
+log = logging.getLogger(__name__)
+
+
+def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
+    """Pin to the device, warm up, say ready, answer tasks until told to stop."""
+    pin(config)
+    device_name = warm_up(config) if config.warm else "cpu"
+    worker = Worker(config)
+    ready = Ready(os.getpid(), device_name, worker.preload())
+    endpoint.open(ToWorker)
+    child.serve(endpoint, worker.answer, ready, worker.heartbeat)
+
+
+def pin(config: WorkerConfig) -> None:
+    """Leave this process one device and its share of the cores; before torch is imported."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = config.cuda_visible_devices
+    os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(config.model_cache_dir, "ultralytics")))
+
+
+def warm_up(config: WorkerConfig) -> str:
+    """Import torch and wake the device; returns the device's name.
+
+    Raises RuntimeError where the device cannot be used.
+    """
+    import torch
+
+    torch.set_num_threads(config.threads)
+    if config.device == "cpu":
+        return "cpu"
+    torch.zeros(1, device="cuda:0")
+    return torch.cuda.get_device_name(0)
+
+
+class Worker:
+    """Answers the front's requests with the models that are resident here."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        device = "cpu" if config.device == "cpu" else "cuda:0"
+        self._config = config
+        self._weights = WeightsStore(Path(config.model_cache_dir))
+        self._registry = Registry(Runtime(device, config.precision, self._weights))
+        self._arena = ArenaView(config.arena)
+        self._failed: dict[str, str] = {}
+
+    def preload(self) -> dict[str, ModelInfo]:
+        """Load what the deployment wants at hand; what cannot be had is left to health to tell."""
+        loaded = {}
+        for spec in self._config.preload:
+            try:
+                loaded[model_key(spec)] = self._registry.get(spec).info
+            except ModelUnavailable as error:
+                log.warning("not preloaded", extra={"reason": str(error)})
+                self._failed[model_key(spec)] = str(error)
+        return loaded
+
+    def answer(self, request: Load | Infer) -> FromChild:
+        """Load a model, or apply one; raises child.TaskError with the contract's code."""
+        try:
+            model = self._registry.get(request.spec)
+            self._failed.pop(model_key(request.spec), None)
+            if isinstance(request, Load):
+                return Loaded(request.id, model.info)
+            started = time.perf_counter()
+            result = apply(model, request.spec, request.subject, self._arena)
+        except ModelUnavailable as error:
+            self._failed[model_key(request.spec)] = str(error)
+            raise child.TaskError("model_unavailable", str(error)) from error
+        except InvalidSpec as error:
+            raise child.TaskError("invalid_request", str(error)) from error
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return Inferred(request.id, result, model.info, round(elapsed_ms, 3))
+
+    def heartbeat(self) -> Heartbeat:
+        """The device's memory, and what is known of the default models."""
+        used, total = self._memory()
+        return Heartbeat(used, total, self._model_states())
+
+    def _memory(self) -> tuple[int, int]:
+        if self._config.device == "cpu":
+            return 0, 0
+        import torch
+
+        free, total = torch.cuda.mem_get_info()
+        return total - free, total
+
+    def _model_states(self) -> dict[str, str]:
+        states = {
+            name: self._weights.status(name, task) for task, name in self._config.default_models
+        }
+        return states | {key: f"failed: {why}" for key, why in self._failed.items()}

@@ -1,0 +1,92 @@
+"""The life of a child process: configure, get ready, answer requests, stop with its parent."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from typing import Any
+
+from ipc import logs
+from ipc.channel import Endpoint
+from ipc.messages import Failed, FromChild, Heartbeat, Ready, Stop
+
+HEARTBEAT_S = 1.0
+POLL_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class TaskError(Exception):
+    """A request that cannot be answered, for the reason `code` of the contract."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: object) -> None:
+    """The target of every child: import `entry` ("module:function") and call it.
+
+    Signals are the front's to act on: a terminal sends Ctrl-C to every process of the group.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logs.configure(name, log_level)
+    module, function = entry.split(":")
+    getattr(importlib.import_module(module), function)(endpoint, config)
+    logging.shutdown()
+    os._exit(0)  # there is nothing to save, and taking torch down in order takes seconds
+
+
+def serve(
+    endpoint: Endpoint[Any],
+    answer: Callable[[Any], FromChild],
+    ready: Ready,
+    heartbeat: Callable[[], Heartbeat] = Heartbeat,
+) -> None:
+    """Say ready, then answer requests until told to stop."""
+    endpoint.send(ready)
+    threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
+    while True:
+        request = endpoint.receive(POLL_S)
+        if isinstance(request, Stop):
+            return
+        if request is not None:
+            endpoint.send(_answer(request, answer))
+
+
+def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
+    logs.request_id.set(request.request_id)
+    started = time.perf_counter()
+    try:
+        return answer(request)
+    except TaskError as error:
+        log.warning("request refused", extra={"code": error.code, "detail": error.detail})
+        return Failed(request.id, error.code, error.detail)
+    except Exception as error:
+        log.exception("request failed")
+        return Failed(request.id, "internal_error", f"{type(error).__name__}: {error}")
+    finally:
+        elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
+        log.debug("request answered", extra={"kind": type(request).__name__, "ms": elapsed_ms})
+        logs.request_id.set(None)
+
+
+def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
+    """Tell the front every second that this interpreter runs; die with the front."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    while not wait([parent.sentinel], timeout=HEARTBEAT_S):
+        try:
+            endpoint.send(heartbeat())
+        except OSError:
+            break
+    os._exit(1)

@@ -1,0 +1,314 @@
+"""Messages between the front and its children: frozen tagged structs, grouped by direction.
+
+Pixels and sound never travel in a message; a `FrameRef` or an `AudioRef` says where they lie in
+the arena. Every request carries an `id` that its reply repeats.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ipc.results import Result
+
+# What to ask of a model. The first fields of each are what `config_hash` is made from.
+
+
+class ObjectsSpec(msgspec.Struct, frozen=True, tag="objects"):
+    """YOLO: `model_profile` sets the size of the network's input, `classes` the labels kept."""
+
+    model_name: str
+    confidence_threshold: float
+    model_profile: str
+    classes: tuple[str, ...] | None = None
+
+
+class FacesSpec(msgspec.Struct, frozen=True, tag="faces"):
+    """YOLO trained on faces."""
+
+    model_name: str
+    confidence_threshold: float
+
+
+class TranscribeSpec(msgspec.Struct, frozen=True, tag="transcribe"):
+    """Whisper; `language` null means detect it."""
+
+    model_name: str
+    language: str | None
+    vad_filter: bool
+    word_timestamps: bool = False
+
+
+class OcrSpec(msgspec.Struct, frozen=True, tag="ocr"):
+    """EasyOCR: CRAFT, then the recogniser that reads all of `languages`."""
+
+    languages: tuple[str, ...]
+    confidence_threshold: float = 0.0
+
+
+class PlacesSpec(msgspec.Struct, frozen=True, tag="places"):
+    """Places365 ResNet-18."""
+
+    top_k: int
+
+
+class ScenesSpec(msgspec.Struct, frozen=True, tag="scenes"):
+    """PySceneDetect's ContentDetector; `threshold` from 0 to 1, `min_scene_length` in seconds."""
+
+    threshold: float
+    min_scene_length: float
+
+
+Spec = ObjectsSpec | FacesSpec | TranscribeSpec | OcrSpec | PlacesSpec | ScenesSpec
+
+
+def task_of(spec: Spec) -> str:
+    """The task's name, as in the route and in the registry of task modules."""
+    return str(spec.__struct_config__.tag)
+
+
+def model_key(spec: Spec) -> str:
+    """What tells one resident model from another."""
+    match spec:
+        case ObjectsSpec() | FacesSpec() | TranscribeSpec():
+            return f"{task_of(spec)}/{spec.model_name}"
+        case OcrSpec():
+            return f"ocr/{'+'.join(spec.languages)}"
+        case PlacesSpec() | ScenesSpec():
+            return task_of(spec)
+
+
+# What a task works on.
+
+
+class FrameRef(msgspec.Struct, frozen=True, gc=False):
+    """Where a frame lies in the arena: (height, width, 3) RGB bytes from `offset`."""
+
+    offset: int
+    height: int
+    width: int
+    frame_index: int
+    timestamp_ms: float
+
+
+class AudioRef(msgspec.Struct, frozen=True, gc=False):
+    """Where sound lies in the arena: `samples` int16 values, mono at 16 kHz, from `offset`."""
+
+    offset: int
+    samples: int
+    start_ms: float
+
+
+class Frames(msgspec.Struct, frozen=True, tag=True):
+    """One chunk of a video, in frame order.
+
+    `context` frames come first only to be compared with; no result is wanted for them.
+    """
+
+    refs: tuple[FrameRef, ...]
+    context: int = 0
+
+
+class Audio(msgspec.Struct, frozen=True, tag=True):
+    """One window of a video's sound."""
+
+    ref: AudioRef
+
+
+class Timeline(msgspec.Struct, frozen=True, tag=True):
+    """Every frame time of the analysed range, and the changes found among them."""
+
+    timestamps_ms: list[float]
+    changes_ms: list[float]
+    start_ms: float
+    end_ms: float
+    fps: float
+
+
+Subject = Frames | Audio | Timeline
+
+
+# Front to worker.
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Make the model of `spec` resident."""
+
+    id: int
+    request_id: str
+    spec: Spec
+
+
+class Infer(msgspec.Struct, frozen=True, tag=True):
+    """Apply the model of `spec` to `subject`."""
+
+    id: int
+    request_id: str
+    spec: Spec
+    subject: Subject
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """Finish what is queued, then exit."""
+
+
+ToWorker = Load | Infer | Stop
+
+
+# Front to decoder.
+
+
+class Probe(msgspec.Struct, frozen=True, tag=True):
+    """Say what `path` holds, and which of its frames lie in [start_ms, end_ms)."""
+
+    id: int
+    request_id: str
+    path: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """One frame wanted, and the slot to write it to, scaled to (height, width)."""
+
+    frame_index: int
+    offset: int
+    height: int
+    width: int
+
+
+class Decode(msgspec.Struct, frozen=True, tag=True):
+    """Write `targets`, which are in frame order, into their slots.
+
+    `engine` (decord or pyav) is the one to prefer: both give the same pixels.
+    """
+
+    id: int
+    request_id: str
+    path: str
+    engine: str
+    targets: tuple[Target, ...]
+
+
+class DecodeAudio(msgspec.Struct, frozen=True, tag=True):
+    """Write up to `capacity` samples of the sound in [start_ms, end_ms) at `offset`."""
+
+    id: int
+    request_id: str
+    path: str
+    start_ms: float
+    end_ms: float
+    offset: int
+    capacity: int
+
+
+ToDecoder = Probe | Decode | DecodeAudio | Stop
+
+
+# Child to front.
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """Which weights answered, and how they were run."""
+
+    model_name: str
+    weights_sha256: str | None
+    stand_in: bool
+    device: str
+    precision: str
+    versions: dict[str, str]
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The child has started; `device_name` is what it runs on, `models` what it has loaded."""
+
+    pid: int
+    device_name: str
+    models: dict[str, ModelInfo] = {}
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag=True):
+    """The child's interpreter still runs; memory is the device's, zero without one.
+
+    `models` says of each default model of the child's tasks: ready, missing, or failed and why.
+    """
+
+    memory_used_bytes: int = 0
+    memory_total_bytes: int = 0
+    models: dict[str, str] = {}
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The request cannot be answered: `code` is one of the contract's, `detail` a sentence."""
+
+    id: int
+    code: str
+    detail: str
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """The model is resident."""
+
+    id: int
+    model: ModelInfo
+
+
+class Inferred(msgspec.Struct, frozen=True, tag=True):
+    """The result of one `Infer`, the model that gave it, and how long that worked for it."""
+
+    id: int
+    result: Result
+    model: ModelInfo
+    inference_ms: float
+
+
+class VideoInfo(msgspec.Struct, frozen=True):
+    """What a file holds, as responses say it; sizes are of the upright frame."""
+
+    width: int
+    height: int
+    fps: float
+    frame_count: int
+    duration_ms: int
+
+
+class MediaRange(msgspec.Struct, frozen=True):
+    """The part of a file that was asked about, in presentation times.
+
+    Its frames are `first_frame` to `end_frame` (exclusive), none without a picture. Its sound goes
+    from `audio_start_ms` to `audio_end_ms`, null without sound.
+    """
+
+    first_frame: int
+    end_frame: int
+    start_ms: float
+    end_ms: float
+    audio_start_ms: float | None
+    audio_end_ms: float | None
+
+
+class Probed(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a `Probe`."""
+
+    id: int
+    video: VideoInfo
+    range: MediaRange
+
+
+class Decoded(msgspec.Struct, frozen=True, tag=True):
+    """The frames written, in order; fewer than asked for where the file is damaged."""
+
+    id: int
+    frames: tuple[FrameRef, ...]
+    engine: str
+    decode_ms: float
+
+
+class AudioDecoded(msgspec.Struct, frozen=True, tag=True):
+    """The sound written."""
+
+    id: int
+    ref: AudioRef
+    decode_ms: float
+
+
+FromChild = Ready | Heartbeat | Failed | Loaded | Inferred | Probed | Decoded | AudioDecoded

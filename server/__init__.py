@@ -1,0 +1,1 @@
+"""The front: admits requests, owns the shared memory, sends tasks out, puts results together."""

@@ -1,0 +1,115 @@
+"""The ASGI application: settings in, routes and their service out."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ipc import logs
+from ipc.frames import sweep
+from server import fleet
+from server.errors import Problem
+from server.middleware import ApiKey, RequestContext
+from server.render import problem_response
+from server.routes import ROUTES
+from server.service import Service
+from server.settings import BadSetting, Settings, from_environ
+
+STARTUP_FAILURE = 3  # uvicorn's: a supervisor that sees it does not start the process again
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None, worker_entry: str = fleet.WORKER) -> Starlette:
+    """The service as an ASGI app, configured from the environment unless `settings` are given.
+
+    Exits with one line on standard error where it cannot be started.
+    """
+    if multiprocessing.parent_process() is not None:
+        log.error(
+            "refused to start: this service is one front process, which owns the shared memory "
+            "and the workers; run uvicorn without --workers and --reload, and set DEVICES and "
+            "GPU_CONCURRENCY for more throughput"
+        )
+        raise SystemExit(STARTUP_FAILURE)
+    swept = sweep()
+    settings = settings or _checked()
+    logs.configure("front", settings.log_level)
+    if swept:
+        log.warning("swept what a dead front left in /dev/shm", extra={"names": swept})
+    service = Service(settings, worker_entry)
+    middleware = [Middleware(RequestContext, metrics=service.metrics)]
+    if settings.api_key:
+        middleware.append(Middleware(ApiKey, key=settings.api_key))
+    app = Starlette(
+        routes=ROUTES,
+        middleware=middleware,
+        lifespan=_lifespan,
+        exception_handlers={
+            Problem: _problem,
+            HTTPException: _http_exception,
+            Exception: _unexpected,
+        },
+    )
+    app.state.service = service
+    return app
+
+
+def _checked() -> Settings:
+    try:
+        settings = from_environ()
+    except BadSetting as error:
+        raise SystemExit(f"eioku-ml: {error}") from None
+    if settings.require_gpu and not settings.has_cuda:
+        raise SystemExit(
+            "eioku-ml: REQUIRE_GPU is true, but no CUDA device is visible "
+            "(check the driver, CUDA_VISIBLE_DEVICES, and docker's --gpus)"
+        )
+    return settings
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    await service.start()
+    try:
+        yield
+    finally:
+        await service.stop()
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    service: Service = request.app.state.service
+    service.metrics.rejected.labels(error.code).inc()
+    return problem_response(error)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: an unknown path, a wrong method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        problem = Problem("method_not_allowed", f"{request.url.path} does not take this method.")
+        problem.headers.update(error.headers or {})
+    else:
+        problem = Problem("not_found", f"There is nothing at {request.url.path}.")
+    return problem_response(problem)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """A fault of ours; Starlette logs the exception itself."""
+    return problem_response(
+        Problem(
+            "internal_error",
+            "The service failed in a way that it should not; its log has the details under this "
+            "request's X-Request-ID.",
+        )
+    )

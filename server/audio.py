@@ -1,0 +1,73 @@
+"""Reading sound as Whisper wants it: mono, 16 kHz, int16, as ffmpeg's own resampler gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+
+from ipc.child import TaskError
+from ipc.frames import SAMPLE_RATE, Samples
+
+PREROLL_S = 1.0
+
+
+def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
+    """Fill `out` with the sound in [start_ms, end_ms); returns how many samples that was.
+
+    Raises child.TaskError (no_audio_stream, undecodable_video).
+    """
+    wanted = min(len(out), round((end_ms - start_ms) * SAMPLE_RATE / 1000))
+    filled = 0
+    try:
+        with av.open(path) as container:
+            stream = container.streams.best("audio")
+            if stream is None:
+                raise TaskError("no_audio_stream", "The file has no audio stream.")
+            for block in _from(start_ms / 1000, container, stream):
+                taken = block[: wanted - filled]
+                out[filled : filled + len(taken)] = taken
+                filled += len(taken)
+                if filled == wanted:
+                    break
+    except av.FFmpegError as error:
+        raise TaskError(
+            "undecodable_video", f"The sound cannot be read: {error.strerror}."
+        ) from None
+    return filled
+
+
+def _from(
+    start_s: float, container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[Samples]:
+    """Blocks of samples from `start_s` on."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    if start_s > PREROLL_S:
+        container.seek(int((start_s - PREROLL_S) / stream.time_base), stream=stream)
+    skip: int | None = None
+    for frame in _frames(container, stream):
+        if skip is None:
+            early_s = start_s - (frame.time or 0.0)
+            skip = max(0, round(early_s * SAMPLE_RATE))
+        for resampled in resampler.resample(frame):
+            block = resampled.to_ndarray().reshape(-1)
+            yield block[skip:]
+            skip = max(0, skip - len(block))
+    for resampled in resampler.resample(None):
+        yield resampled.to_ndarray().reshape(-1)
+
+
+def _frames(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[av.AudioFrame]:
+    """Every frame that can be decoded, up to the end or to damage of the container."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except av.InvalidDataError:
+            continue

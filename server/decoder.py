@@ -1,0 +1,152 @@
+"""A decoder process: finds out what files hold, and writes frames and sound into leased slots."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import av
+import cv2
+import decord
+
+from ipc import child
+from ipc.channel import Endpoint
+from ipc.config import DecoderConfig
+from ipc.frames import ArenaView
+from ipc.messages import (
+    AudioDecoded,
+    AudioRef,
+    Decode,
+    DecodeAudio,
+    Decoded,
+    FrameRef,
+    FromChild,
+    Probe,
+    Probed,
+    Ready,
+    ToDecoder,
+)
+from server.audio import read_audio
+from server.index import MediaIndex, read_index
+from server.pictures import Picture
+from server.readers import AvReader, DecordReader, Disagreement
+
+OPEN_SOURCES = 2
+DECORD_PIXEL_FORMATS = ("yuv420p",)
+
+log = logging.getLogger(__name__)
+
+
+def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
+    """Say ready, then decode until told to stop."""
+    av.logging.set_level(None)
+    cv2.setNumThreads(1)
+    decord.logging.set_level(decord.logging.QUIET)
+    endpoint.open(ToDecoder)
+    decoder = Decoder(ArenaView(config.arena, writable=True))
+    child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"))
+
+
+class Source:
+    """An open file; its readers are made when first wanted and kept for the next chunk."""
+
+    def __init__(self, path: str) -> None:
+        self.index: MediaIndex = read_index(path)
+        self.engine = ""
+        self._readers: dict[str, DecordReader | AvReader] = {}
+        self._decord_can = (
+            self.index.video is not None and self.index.video.pixel_format in DECORD_PIXEL_FORMATS
+        )
+
+    def read(self, engine: str, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """Frames by index; PyAV takes over where decord fails. `engine` is the last one used."""
+        done = -1
+        if engine == "decord" and self._decord_can:
+            try:
+                self.engine = "decord"
+                for done, picture in self._reader("decord").read(wanted):
+                    yield done, picture
+            except (decord.DECORDError, Disagreement) as error:
+                log.warning("decord failed", extra={"reason": str(error).splitlines()[0]})
+                self._decord_can = False
+                self._readers.pop("decord", None)
+            else:
+                return
+        rest = [frame_index for frame_index in wanted if frame_index > done]
+        self.engine = "pyav"
+        yield from self._reader("pyav").read(rest)
+
+    def park(self) -> None:
+        """Decode nothing until the next `read`."""
+        for reader in self._readers.values():
+            reader.park()
+
+    def _reader(self, engine: str) -> DecordReader | AvReader:
+        if engine not in self._readers:
+            if self.index.video is None:
+                raise child.TaskError("undecodable_video", "The file has no video stream.")
+            kind = DecordReader if engine == "decord" else AvReader
+            self._readers[engine] = kind(self.index.path, self.index.video)
+        return self._readers[engine]
+
+
+class Decoder:
+    """Answers the front's requests; keeps the files it last read open."""
+
+    def __init__(self, arena: ArenaView) -> None:
+        self._arena = arena
+        self._sources: OrderedDict[tuple[str, int, int, int], Source] = OrderedDict()
+
+    def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
+        """One reply to one request; raises child.TaskError with the contract's code."""
+        match request:
+            case Probe():
+                index = self._source(request.path).index
+                span = index.range(request.start_ms, request.end_ms)
+                return Probed(request.id, index.info(), span)
+            case Decode():
+                return self._decode(request)
+            case DecodeAudio():
+                return self._decode_audio(request)
+
+    def _decode(self, request: Decode) -> Decoded:
+        started = time.perf_counter()
+        source = self._source(request.path)
+        targets = {target.frame_index: target for target in request.targets}
+        refs = []
+        try:
+            for frame_index, picture in source.read(request.engine, list(targets)):
+                target = targets[frame_index]
+                picture.write(self._arena.pixels(target.offset, target.height, target.width))
+                assert source.index.video is not None
+                time_ms = float(source.index.video.times_ms[frame_index])
+                refs.append(
+                    FrameRef(target.offset, target.height, target.width, frame_index, time_ms)
+                )
+        finally:
+            source.park()
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return Decoded(request.id, tuple(refs), source.engine, round(elapsed_ms, 3))
+
+    def _decode_audio(self, request: DecodeAudio) -> AudioDecoded:
+        started = time.perf_counter()
+        out = self._arena.samples(request.offset, request.capacity)
+        samples = read_audio(request.path, request.start_ms, request.end_ms, out)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        ref = AudioRef(request.offset, samples, request.start_ms)
+        return AudioDecoded(request.id, ref, round(elapsed_ms, 3))
+
+    def _source(self, path: str) -> Source:
+        """The open file; one that has changed since is opened anew."""
+        stat = os.stat(path)
+        key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if key not in self._sources:
+            self._sources[key] = Source(path)
+        self._sources.move_to_end(key)
+        while len(self._sources) > OPEN_SOURCES:
+            self._sources.popitem(last=False)
+        return self._sources[key]

@@ -1,0 +1,81 @@
+"""Every way to refuse a request: the problem that the client is told, as RFC 9457 has it."""
+
+from __future__ import annotations
+
+import msgspec
+
+STATUS = {
+    "invalid_json": 400,
+    "video_not_found": 400,
+    "input_hash_mismatch": 400,
+    "unauthorized": 401,
+    "path_not_allowed": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "upload_too_large": 413,
+    "frame_too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_request": 422,
+    "undecodable_video": 422,
+    "no_audio_stream": 422,
+    "overloaded": 429,
+    "internal_error": 500,
+    "model_unavailable": 503,
+    "no_worker_ready": 503,
+    "deadline_exceeded": 504,
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field of a request that is not as the contract has it."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a refusal, application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldError] | None = None
+
+
+class Problem(Exception):
+    """A refusal; `code` is one of the contract's and fixes the HTTP status."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: list[FieldError] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        if code == "unauthorized":
+            self.headers["WWW-Authenticate"] = "Bearer"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return STATUS[self.code]
+
+    def document(self) -> ProblemDocument:
+        """What the client is sent."""
+        title = self.code.replace("_", " ").capitalize()
+        return ProblemDocument(
+            f"urn:eioku:problem:{self.code}",
+            title,
+            self.status,
+            self.detail,
+            self.code,
+            self.errors,
+        )

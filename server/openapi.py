@@ -1,0 +1,64 @@
+"""The contract as an OpenAPI 3.1 document, made from the structs that requests are decoded with."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from server.errors import STATUS, ProblemDocument
+from server.health import Health
+from server.responses import RESPONSES
+from server.schemas import OPTIONS, Video
+
+REFERENCE = "#/components/schemas/{name}"
+
+
+@cache
+def document() -> bytes:
+    """The document as JSON."""
+    types = [Video, *OPTIONS.values(), *RESPONSES.values(), Health, ProblemDocument]
+    _, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
+    paths = {f"/infer/{task}": {"post": _operation(task, components)} for task in OPTIONS}
+    paths["/health"] = {"get": {"responses": {"200": _answer("Processes, models, memory", Health)}}}
+    for path, about in (
+        ("/livez", "The front answers"),
+        ("/readyz", "Every worker waits for work; 503 until then"),
+        ("/metrics", "Prometheus metrics"),
+    ):
+        paths[path] = {"get": {"responses": {"200": {"description": about}}}}
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Eioku ML service", "version": version("eioku-ml")},
+            "paths": paths,
+            "components": {"schemas": components},
+        }
+    )
+
+
+def _operation(task: str, components: dict[str, Any]) -> dict[str, Any]:
+    """POST /infer/{task}: the video's fields and the task's in one object."""
+    video, options = components["Video"], components[OPTIONS[task].__name__]
+    body = {
+        "type": "object",
+        "properties": {**video["properties"], **options["properties"]},
+        "required": video["required"],
+        "additionalProperties": False,
+    }
+    responses: dict[str, Any] = {"200": _answer(f"The {task} of the video", RESPONSES[task])}
+    for status in sorted(set(STATUS.values())):
+        codes = ", ".join(code for code, of_code in STATUS.items() if of_code == status)
+        responses[str(status)] = _answer(codes, ProblemDocument, "application/problem+json")
+    return {
+        "operationId": f"infer_{task}",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": responses,
+    }
+
+
+def _answer(description: str, kind: type, media_type: str = "application/json") -> dict[str, Any]:
+    reference = {"$ref": REFERENCE.format(name=kind.__name__)}
+    return {"description": description, "content": {media_type: {"schema": reference}}}

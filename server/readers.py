@@ -1,0 +1,132 @@
+"""Reading frames: with decord where few are wanted, with PyAV where many are or decord cannot.
+
+On 8-bit 4:2:0 video both give the same bytes, so which one reads is a question of speed alone;
+other pixel formats are left to PyAV, whose conversion is the newer ffmpeg's.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+import av
+import decord
+import numpy as np
+
+from server.index import VideoIndex
+from server.pictures import AvPicture, Picture, RgbPicture
+
+SEEK_GAIN_FRAMES = 16
+THREADS = len(os.sched_getaffinity(0))
+
+
+class Disagreement(Exception):
+    """decord and the container do not agree about the frames of a file."""
+
+
+class DecordReader:
+    """Reads by `next` and `skip_frames`, and is to be parked before every wait.
+
+    decord decodes ahead without bound while nobody reads; a reader that was told to seek waits.
+    Raises decord.DECORDError on files that decord cannot read, or Disagreement.
+    """
+
+    def __init__(self, path: str, index: VideoIndex) -> None:
+        self._reader = decord.VideoReader(path, num_threads=THREADS)
+        self._next: int | None = 0
+        times = np.asarray(self._reader.get_frame_timestamp(range(len(self._reader))))
+        if len(times) != len(index.pts) or np.abs(times[:, 0] * 1000 - index.times_ms).max() > 1:
+            raise Disagreement(path)
+
+    def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """The frames with these indices, which rise."""
+        for frame_index in wanted:
+            if self._next is None:
+                self._reader.seek_accurate(frame_index)
+            elif frame_index != self._next:
+                self._reader.skip_frames(frame_index - self._next)
+            try:
+                picture = RgbPicture(self._reader.next().asnumpy())
+            except StopIteration:
+                raise Disagreement("decord ran out of frames") from None
+            self._next = frame_index + 1
+            yield frame_index, picture
+
+    def park(self) -> None:
+        """Decode nothing until the next `read`."""
+        self._reader.seek(0)
+        self._next = None
+
+
+class AvReader:
+    """Reads with PyAV, which decodes only what it is asked for; damaged frames are left out."""
+
+    def __init__(self, path: str, index: VideoIndex) -> None:
+        self._path = path
+        self._index = index
+        self._seekable = True
+        self._open()
+
+    def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """The frames with these indices, which rise, as far as they can be decoded."""
+        for frame_index in wanted:
+            pts = int(self._index.pts[frame_index])
+            self._approach(frame_index)
+            while self._current is not None and self._pts(self._current) < pts:
+                self._advance()
+            if self._current is not None and self._pts(self._current) == pts:
+                yield frame_index, AvPicture(self._current, self._index.rotation)
+
+    def park(self) -> None:
+        """Nothing to do: PyAV does not decode ahead."""
+
+    def _open(self) -> None:
+        self._container = av.open(self._path)
+        self._stream = self._container.streams[self._index.stream_index]
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = THREADS
+        self._frames = self._decode()
+        self._advance()
+
+    def _approach(self, frame_index: int) -> None:
+        """Seek where that saves decoding: backwards, or past keyframes."""
+        if self._current is None:
+            position = len(self._index.pts)
+        else:
+            position = int(np.searchsorted(self._index.pts, self._pts(self._current)))
+        last_key = bisect_right(self._index.keyframes, frame_index) - 1
+        keyframe = int(self._index.keyframes[last_key]) if last_key >= 0 else 0
+        if position <= frame_index and (
+            keyframe - position < SEEK_GAIN_FRAMES or not self._seekable
+        ):
+            return
+        if self._seekable:
+            self._seek(keyframe)
+        if self._current is None or self._pts(self._current) > self._index.pts[frame_index]:
+            self._seekable = False
+            self._open()
+
+    def _seek(self, keyframe: int) -> None:
+        self._container.seek(int(self._index.pts[keyframe]), stream=self._stream)
+        self._frames = self._decode()
+        self._advance()
+
+    def _advance(self) -> None:
+        self._current = next(self._frames, None)
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):
+                return
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:
+                continue
+
+    @staticmethod
+    def _pts(frame: av.VideoFrame) -> int:
+        return int(frame.dts if frame.pts is None else frame.pts)

@@ -1,0 +1,198 @@
+"""The service's settings: the environment, read once, checked, and frozen."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from server.devices import cuda_devices
+
+T = TypeVar("T")
+
+MB = 1 << 20
+TASKS = ("objects", "faces", "transcribe", "ocr", "places", "scenes")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+MIN_POOL_MB = 64
+POOL_MB_PER_DEVICE = 1024
+
+
+class BadSetting(Exception):
+    """A variable of the environment has a value that is not allowed; the message is one line."""
+
+    def __init__(self, name: str, value: str, allowed: str) -> None:
+        super().__init__(f"{name}={value!r} is not allowed: {allowed}")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a deployment may choose, in the units that the names say."""
+
+    host: str
+    port: int
+    gpu_concurrency: int
+    model_cache_dir: str
+    require_gpu: bool
+    log_level: str
+    devices: tuple[str, ...]
+    decode_processes: int
+    frame_pool_mb: int
+    media_roots: tuple[str, ...]
+    max_queued_requests: int
+    request_timeout_s: float
+    max_upload_mb: int
+    max_frame_pixels: int
+    precision: str
+    preload: tuple[str, ...]
+    api_key: str
+    whisper_model: str
+    cores: int
+
+    @property
+    def has_cuda(self) -> bool:
+        """Whether any worker runs on a CUDA device."""
+        return any(device != "cpu" for device in self.devices)
+
+
+def from_environ(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read every variable, or its default; raises BadSetting."""
+    env = _Environ(environ)
+    cores = len(os.sched_getaffinity(0))
+    devices = env.get("DEVICES", "auto", _devices)
+    on_cuda = any(device != "cpu" for device in devices)
+    return Settings(
+        host=env.get("HOST", "127.0.0.1", _text),
+        port=env.get("PORT", "8001", _whole(0, 65535)),
+        gpu_concurrency=env.get("GPU_CONCURRENCY", "2", _whole(1, 64)),
+        model_cache_dir=env.get("MODEL_CACHE_DIR", "", _cache_dir),
+        require_gpu=env.get("REQUIRE_GPU", "false", _flag),
+        log_level=env.get("LOG_LEVEL", "INFO", _one_of(LOG_LEVELS, str.upper)),
+        devices=devices,
+        decode_processes=env.get("DECODE_PROCESSES", str(max(2, cores // 2)), _whole(1, 64)),
+        frame_pool_mb=env.get("FRAME_POOL_MB", "", _pool_mb(len(devices))),
+        media_roots=env.get("MEDIA_ROOTS", os.getcwd(), _folders),
+        max_queued_requests=env.get("MAX_QUEUED_REQUESTS", "64", _whole(1, 100_000)),
+        request_timeout_s=env.get("REQUEST_TIMEOUT_S", "3600", _seconds),
+        max_upload_mb=env.get("MAX_UPLOAD_MB", "4096", _whole(1, 1 << 20)),
+        max_frame_pixels=env.get("MAX_FRAME_PIXELS", str(8192 * 4320), _whole(1, 1 << 30)),
+        precision=env.get("PRECISION", "auto", _one_of(PRECISIONS, str.lower)),
+        preload=env.get("PRELOAD", "", _tasks),
+        api_key=env.get("API_KEY", "", _text),
+        whisper_model=env.get("WHISPER_MODEL", "large-v3" if on_cuda else "base", _text),
+        cores=cores,
+    )
+
+
+class _Environ:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, name: str, default: str, parse: Callable[[str], T]) -> T:
+        value = self._environ.get(name) or default
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise BadSetting(name, value, str(error)) from None
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _flag(value: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if value.lower() not in known:
+        raise ValueError("it must be true or false")
+    return known[value.lower()]
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
+            raise ValueError(f"it must be a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
+def _seconds(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]+)?", value) or not 0 < float(value) <= 604_800:
+        raise ValueError("it must be a number of seconds, above 0 and at most 604800 (a week)")
+    return float(value)
+
+
+def _one_of(allowed: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if fold(value) not in allowed:
+            raise ValueError(f"it must be one of {', '.join(allowed)}")
+        return fold(value)
+
+    return parse
+
+
+def _tasks(value: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in value.split(",") if part.strip())
+    if unknown := [name for name in names if name not in TASKS]:
+        raise ValueError(f"{unknown[0]!r} is no task; it must be a list of {', '.join(TASKS)}")
+    return names
+
+
+def _devices(value: str) -> tuple[str, ...]:
+    visible = cuda_devices()
+    if value.strip().lower() == "auto":
+        return visible or ("cpu",)
+    names = tuple(part.strip().lower() for part in value.split(","))
+    for name in names:
+        if name != "cpu" and name not in visible:
+            found = ", ".join(visible) or "no CUDA device is visible"
+            raise ValueError(
+                f"{name!r} is no device here; it must be auto, or a list of cpu and cuda:N "
+                f"(found: {found})"
+            )
+    return names
+
+
+def _folders(value: str) -> tuple[str, ...]:
+    folders = [Path(part) for part in value.split(":") if part]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"{str(folder)!r} is no folder; it must be a list of them, with ':'")
+    return tuple(str(folder.resolve()) for folder in folders)
+
+
+def _cache_dir(value: str) -> str:
+    if value:
+        return str(_made(Path(value)))
+    try:
+        return str(_made(Path("/models")))
+    except ValueError:
+        return str(_made(Path.home() / ".cache" / "eioku-ml"))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"the folder cannot be made ({error.strerror})") from None
+    return folder.resolve()
+
+
+def _pool_mb(devices: int) -> Callable[[str], int]:
+    """A size that /dev/shm has room for; by default 1 GB a device, at most half of that room."""
+
+    def parse(value: str) -> int:
+        stat = os.statvfs("/dev/shm")
+        free_mb = stat.f_bavail * stat.f_frsize // MB
+        wanted_mb = _whole(MIN_POOL_MB, 1 << 24)(value) if value else 2 * MIN_POOL_MB
+        if wanted_mb > free_mb:
+            raise ValueError(
+                f"/dev/shm has {free_mb} MB free and the frame pool needs {wanted_mb} MB of it; "
+                f"enlarge it (docker run --shm-size={2 * wanted_mb}m) or set a smaller FRAME_POOL_MB"
+            )
+        return wanted_mb if value else min(free_mb // 2, POOL_MB_PER_DEVICE * devices)
+
+    return parse
