@@ -7,17 +7,18 @@ import sys
 
 import uvicorn
 
+from server import fleet
+from server.app import create_app
+
 GRACE_S = 30
 
 
-def main() -> None:
+def main(worker_entry: str = fleet.WORKER) -> None:
     """Run the one front process; exits 0 when asked to stop, after in-flight requests."""
-    from server.app import create_app
-
     # uvicorn raises the signal again once it has shut down; that is how this process ends well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    app = create_app()
+    app = create_app(worker_entry=worker_entry)
     settings = app.state.service.settings
     uvicorn.run(
         app,

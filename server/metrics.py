@@ -84,6 +84,11 @@ def pool_bytes(leased: int, free: int) -> Metric:
     return family
 
 
+def in_progress(count: int) -> Metric:
+    """How many requests are admitted and not yet answered."""
+    return GaugeMetricFamily("eioku_requests_in_progress", "Requests being answered.", count)
+
+
 def restarts(name: str, documentation: str, counts: dict[str, int]) -> Metric:
     """How often each worker was replaced."""
     family = CounterMetricFamily(name, documentation, labels=["worker"])

@@ -54,6 +54,7 @@ class Service:
         )
         self._pipeline = Pipeline(self.pool, self.decoders, self.dispatcher)
         self._running: list[asyncio.Task[None]] = []
+        self._was_ready = False
         self.metrics.observe(self._observe)
 
     @property
@@ -148,11 +149,19 @@ class Service:
         return options.config(self.settings) | given
 
     def _children(self, specs: list[ChildSpec]) -> list[Child]:
-        return [Child(spec, self.settings.log_level, self._line.advance) for spec in specs]
+        return [Child(spec, self.settings.log_level, self._changed) for spec in specs]
+
+    def _changed(self) -> None:
+        """A child's state or room has changed."""
+        self._line.advance()
+        if self.ready != self._was_ready:
+            self._was_ready = self.ready
+            log.info("service ready" if self.ready else "service not ready")
 
     def _observe(self) -> Iterable[Metric]:
         used = self.pool.used_bytes
         yield metrics.pool_bytes(used, self.pool.size_bytes - used)
+        yield metrics.in_progress(self.admission.admitted)
         yield metrics.restarts(
             "eioku_worker_restarts_total",
             "Workers that were replaced.",

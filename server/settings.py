@@ -190,8 +190,8 @@ def _pool_mb(devices: int) -> Callable[[str], int]:
         wanted_mb = _whole(MIN_POOL_MB, 1 << 24)(value) if value else 2 * MIN_POOL_MB
         if wanted_mb > free_mb:
             raise ValueError(
-                f"/dev/shm has {free_mb} MB free and the frame pool needs {wanted_mb} MB of it; "
-                f"enlarge it (docker run --shm-size={2 * wanted_mb}m) or set a smaller FRAME_POOL_MB"
+                f"the frame pool needs {wanted_mb} MB of /dev/shm, which has {free_mb} MB free; "
+                f"enlarge it (docker run --shm-size={2 * wanted_mb}m), or lower FRAME_POOL_MB"
             )
         return wanted_mb if value else min(free_mb // 2, POOL_MB_PER_DEVICE * devices)
 

@@ -235,8 +235,8 @@ class Child:
                     }
                 )
                 incarnation.ready.set()
-                self._set_state("ready")
                 log.info("child ready", extra={"child": self.spec.name, "pid": message.pid})
+                self._set_state("ready")
             case Heartbeat():
                 self.heartbeat = message
             case _:

@@ -1,0 +1,1 @@
+"""The six analyses: each module loads one kind of model and turns frames or audio into results."""

@@ -1,0 +1,41 @@
+"""Faces: YOLO trained on faces, with or without facial landmarks."""
+
+from __future__ import annotations
+
+import torch
+
+from gpu_workers.model import Runtime
+from gpu_workers.provenance import model_info
+from gpu_workers.tasks.yolo import LIBRARIES, Boxes, Yolo, detections
+from ipc.frames import ArenaView
+from ipc.messages import FacesSpec, Frames, ModelInfo
+from ipc.results import Detections
+
+INPUT_SIZE = 640  # the longer side of the network's input, in pixels
+
+
+def load(spec: FacesSpec, runtime: Runtime) -> Faces:
+    """Load the checkpoint `spec.model_name`; raises ModelUnavailable."""
+    weights = runtime.weights.resolve(spec.model_name, "faces")
+    info = model_info(spec.model_name, weights, runtime, *LIBRARIES)
+    return Faces(Yolo(weights.path, runtime), info)
+
+
+class Faces:
+    """Finds faces in frames. Whatever a checkpoint calls its one class, the label is "face"."""
+
+    def __init__(self, yolo: Yolo, info: ModelInfo) -> None:
+        self._yolo = yolo
+        self.info = info
+
+    def preprocess(self, spec: FacesSpec, subject: Frames, arena: ArenaView) -> torch.Tensor:
+        """Letterbox the frames."""
+        return self._yolo.letterbox([arena.frame(ref) for ref in subject.refs], INPUT_SIZE)
+
+    def infer(self, spec: FacesSpec, inputs: torch.Tensor) -> Boxes:
+        """Run the network and its NMS."""
+        return self._yolo.detect(inputs, spec.confidence_threshold)
+
+    def postprocess(self, spec: FacesSpec, subject: Frames, outputs: Boxes) -> Detections:
+        """Scale the boxes back to the frames."""
+        return detections(subject.refs, outputs, lambda _class_id: "face")

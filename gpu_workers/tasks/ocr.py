@@ -1,0 +1,87 @@
+"""OCR: the text in each frame, read with EasyOCR's networks on batches of frames and crops.
+
+The answer is that of `easyocr.Reader(languages, quantize=False).readtext(frame)` with its default
+arguments, for the frame as `cv2.imread` would give it: BGR, which is what the library takes a
+numpy array to be. EasyOCR shows CRAFT such an array without turning it to RGB, and so do we; the
+recogniser reads the grey picture. `Reader` quantizes the recogniser on the CPU unless told not to;
+we do not, so that a CPU and a GPU answer alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import torch
+
+from gpu_workers.model import Runtime
+from gpu_workers.provenance import model_info
+from gpu_workers.tasks.ocr_detector import Detector, Page, to_page
+from gpu_workers.tasks.ocr_languages import script_for
+from gpu_workers.tasks.ocr_recogniser import Reading, Recogniser, cut
+from ipc.frames import ArenaView
+from ipc.messages import FrameRef, Frames, ModelInfo, OcrSpec
+from ipc.results import Point, TextDetection, TextDetections
+
+DETECTOR = "craft_mlt_25k.pth"
+
+
+def load(spec: OcrSpec, runtime: Runtime) -> Ocr:
+    """Load CRAFT, and the recogniser that reads all of `spec.languages`.
+
+    Raises UnsupportedLanguage where there is none, ModelUnavailable where weights are missing.
+    """
+    script = script_for(spec.languages)
+    detector = runtime.weights.resolve(DETECTOR, "ocr")
+    recogniser = runtime.weights.resolve(script.filename, "ocr")
+    name = f"{Path(DETECTOR).stem}+{Path(script.filename).stem}"
+    info = model_info(name, recogniser, runtime, "easyocr", "torch", "opencv")
+    stand_in = detector.stand_in or recogniser.stand_in
+    return Ocr(
+        Detector(detector.path, runtime),
+        Recogniser(script, recogniser.path, runtime.device),
+        msgspec.structs.replace(info, stand_in=stand_in),
+    )
+
+
+class Ocr:
+    """CRAFT and one recogniser; `infer` holds both, with the cutting of crops between them."""
+
+    def __init__(self, detector: Detector, recogniser: Recogniser, info: ModelInfo) -> None:
+        self._detector = detector
+        self._recogniser = recogniser
+        self.info = info
+
+    def preprocess(self, spec: OcrSpec, subject: Frames, arena: ArenaView) -> list[Page]:
+        """Prepare each frame."""
+        return [to_page(arena.frame(ref)) for ref in subject.refs]
+
+    @torch.inference_mode()
+    def infer(self, spec: OcrSpec, pages: list[Page]) -> list[list[Reading]]:
+        """Find the text of each frame, then read the crops of all frames together."""
+        boxes = self._detector.find(pages)
+        crops = [cut(found, page.grey) for found, page in zip(boxes, pages, strict=True)]
+        readings = iter(self._recogniser.read([crop for page in crops for crop in page]))
+        return [[next(readings) for _ in page] for page in crops]
+
+    def postprocess(
+        self, spec: OcrSpec, subject: Frames, readings: list[list[Reading]]
+    ) -> TextDetections:
+        """Keep what was read with `spec.confidence_threshold` or more."""
+        items = [
+            _detection(reading, ref)
+            for ref, page in zip(subject.refs, readings, strict=True)
+            for reading in sorted(page, key=lambda reading: -reading.confidence)
+            if reading.confidence >= spec.confidence_threshold
+        ]
+        return TextDetections(items)
+
+
+def _detection(reading: Reading, ref: FrameRef) -> TextDetection:
+    return TextDetection(
+        frame_index=ref.frame_index,
+        timestamp_ms=round(ref.timestamp_ms),
+        text=reading.text,
+        confidence=round(reading.confidence, 4),
+        polygon=[Point(round(float(x), 2), round(float(y), 2)) for x, y in reading.corners],
+    )

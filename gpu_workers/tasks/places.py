@@ -1,0 +1,136 @@
+"""Places: ResNet-18 trained on Places365, and whether a place is indoors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.models import ResNet, resnet18
+
+from gpu_workers.model import Runtime
+from gpu_workers.provenance import model_info
+from gpu_workers.weights.errors import ModelUnavailable
+from ipc.frames import ArenaView, Pixels
+from ipc.messages import Frames, ModelInfo, PlacesSpec
+from ipc.results import Classification, Classifications, Prediction
+
+NETWORK = "resnet18_places365.pth.tar"
+CATEGORIES = "categories_places365.txt"
+INDOOR_OUTDOOR = "IO_places365.txt"
+
+CATEGORY_COUNT = 365
+INPUT_SIZE = 224
+# The authors scale to 256 x 256 and keep the centre: this share of each side is cut off.
+MARGIN = (256 - INPUT_SIZE) / 2 / 256
+VOTERS = 10
+OUTDOOR = "2"  # in the authors' list of indoor and outdoor places
+
+# Of ImageNet, in RGB order.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def load(spec: PlacesSpec, runtime: Runtime) -> Places:
+    """Load the network and its two lists; raises ModelUnavailable."""
+    weights = runtime.weights.resolve(NETWORK, "places")
+    categories = _read_list(runtime.weights.resolve(CATEGORIES, "places").path)
+    settings = _read_list(runtime.weights.resolve(INDOOR_OUTDOOR, "places").path)
+    network = _read_network(weights.path)
+    network = network.to(runtime.device, runtime.dtype, memory_format=torch.channels_last)
+    return Places(
+        network,
+        labels=[path[len("/a/") :] for path in categories],
+        outdoor=[settings[path] == OUTDOOR for path in categories],
+        runtime=runtime,
+        info=model_info(NETWORK, weights, runtime, "torch", "torchvision", "pillow"),
+    )
+
+
+class Places:
+    """Names the place that each frame shows.
+
+    Follows `run_placesCNN_basic.py` (the transform) and `run_placesCNN_unified.py` (the vote) of
+    github.com/CSAILVision/places365.
+    """
+
+    def __init__(
+        self,
+        network: ResNet,
+        labels: list[str],
+        outdoor: list[bool],
+        runtime: Runtime,
+        info: ModelInfo,
+    ) -> None:
+        self.info = info
+        self._network = network
+        self._labels = labels
+        self._outdoor = outdoor
+        self._device, self._dtype = runtime.device, runtime.dtype
+        self._mean = torch.tensor(MEAN, device=runtime.device).view(3, 1, 1)
+        self._std = torch.tensor(STD, device=runtime.device).view(3, 1, 1)
+
+    def preprocess(self, spec: PlacesSpec, subject: Frames, arena: ArenaView) -> torch.Tensor:
+        """Scale and crop the frames to a (frames, 3, 224, 224) uint8 tensor, channels_last."""
+        batch = np.stack([_centre(arena.frame(ref)) for ref in subject.refs])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+    @torch.inference_mode()
+    def infer(self, spec: PlacesSpec, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The probabilities and numbers, both (frames, 10 or more), of the likeliest categories."""
+        pixels = (inputs.to(self._device) / 255 - self._mean) / self._std
+        probabilities = self._network(pixels.to(self._dtype)).float().softmax(1)
+        likeliest = probabilities.cpu().topk(max(spec.top_k, VOTERS))
+        return likeliest.values, likeliest.indices
+
+    def postprocess(
+        self, spec: PlacesSpec, subject: Frames, outputs: tuple[torch.Tensor, torch.Tensor]
+    ) -> Classifications:
+        """Name the `top_k` likeliest categories, and let the first ten vote on indoors."""
+        probabilities, indices = outputs
+        rows = zip(subject.refs, probabilities.tolist(), indices.tolist(), strict=True)
+        return Classifications(
+            [
+                Classification(
+                    frame_index=ref.frame_index,
+                    timestamp_ms=round(ref.timestamp_ms),
+                    predictions=[
+                        Prediction(self._labels[i], round(confidence, 4))
+                        for confidence, i in zip(confidences, numbers, strict=True)
+                    ][: spec.top_k],
+                    indoor=sum(self._outdoor[i] for i in numbers[:VOTERS]) < VOTERS / 2,
+                )
+                for ref, confidences, numbers in rows
+            ]
+        )
+
+
+def _centre(frame: Pixels) -> Pixels:
+    """The centre 224 x 224 of `frame` scaled to 256 x 256, without the pixels around it."""
+    height, width, _ = frame.shape
+    left, top = width * MARGIN, height * MARGIN
+    picture = Image.fromarray(frame).resize(
+        (INPUT_SIZE, INPUT_SIZE),
+        Image.Resampling.BILINEAR,
+        box=(left, top, width - left, height - top),
+    )
+    return np.asarray(picture)
+
+
+def _read_network(path: Path) -> ResNet:
+    network = resnet18(num_classes=CATEGORY_COUNT)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        network.load_state_dict({key.removeprefix("module."): state[key] for key in state})
+    except Exception as error:  # whatever the unpickler meets in a file that is no checkpoint
+        raise ModelUnavailable(f"{path.name} is no Places365 ResNet-18: {error}") from error
+    return network.eval()
+
+
+def _read_list(path: Path) -> dict[str, str]:
+    """One of the authors' lists, `/a/airfield 0` on each line; raises ModelUnavailable."""
+    lines = [line.split() for line in path.read_text("utf-8", errors="replace").splitlines()]
+    if len(lines) != CATEGORY_COUNT or any(len(line) != 2 for line in lines):
+        raise ModelUnavailable(f"{path.name} does not list {CATEGORY_COUNT} places, one a line.")
+    return dict(lines)

@@ -1,0 +1,164 @@
+"""Speech to text: openai-whisper's own `transcribe`, on the speech that Silero VAD finds.
+
+Without `vad_filter` the answer is that of `whisper.transcribe(model, sound, temperature=0)`. The
+temperature is always 0: what Whisper falls back to above it is drawn by lot, and a request must
+give the same answer every time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import whisper
+from torch import Tensor, nn
+from whisper.audio import HOP_LENGTH
+from whisper.tokenizer import LANGUAGES
+
+from gpu_workers.model import Runtime
+from gpu_workers.provenance import model_info
+from gpu_workers.tasks.languages import UnsupportedLanguage
+from gpu_workers.tasks.vad import VoiceDetector
+from ipc.frames import SAMPLE_RATE, ArenaView
+from ipc.messages import Audio, ModelInfo, TranscribeSpec
+from ipc.results import Segment, Transcript, Word
+
+FULL_SCALE = 32_768.0  # as `whisper.load_audio` has it
+
+
+@dataclass(frozen=True)
+class Sound:
+    """(samples,) float32 from -1 to 1, and what of it to transcribe: start, end, start, ... in s.
+
+    A last start without an end means to the end; no clips at all, nothing.
+    """
+
+    samples: Tensor
+    clips: list[float]
+
+
+def load(spec: TranscribeSpec, runtime: Runtime) -> Transcribe:
+    """Load the Whisper checkpoint `spec.model_name`, and Silero VAD; raises ModelUnavailable."""
+    weights = runtime.weights.resolve(spec.model_name, "transcribe")
+    # Whisper knows fp32 and fp16, and fp16 on a GPU only.
+    half = runtime.precision == "fp16" and runtime.device.type == "cuda"
+    net = whisper.load_model(str(weights.path), device=runtime.device_name)
+    heads = whisper._ALIGNMENT_HEADS.get(weights.path.stem)
+    if heads is not None:  # `load_model` knows them by a model's name, not by its path
+        net.set_alignment_heads(heads)
+    if half:
+        _halve(net)
+    runtime = replace(runtime, precision="fp16" if half else "fp32")
+    info = model_info(spec.model_name, weights, runtime, "openai-whisper", "silero-vad", "torch")
+    return Transcribe(net, VoiceDetector(), info)
+
+
+class Transcribe:
+    """Whisper of one size, and Silero VAD. Whisper's decoder serves one call at a time."""
+
+    def __init__(self, net: whisper.Whisper, voice: VoiceDetector, info: ModelInfo) -> None:
+        self._whisper = net
+        self._voice = voice
+        self._half = info.precision == "fp16"
+        self.info = info
+
+    def preprocess(self, spec: TranscribeSpec, subject: Audio, arena: ArenaView) -> Sound:
+        """Turn int16 sound into float32, and find the speech in it.
+
+        Raises UnsupportedLanguage where this Whisper does not know `spec.language`.
+        """
+        self._check(spec.language)
+        samples = torch.from_numpy(arena.audio(subject.ref).astype(np.float32) / FULL_SCALE)
+        if spec.vad_filter:
+            clips = _clips(self._voice.speech(samples), len(samples))
+        else:
+            clips = [0.0] if len(samples) else []
+        return Sound(samples.to(self._whisper.device), clips)
+
+    @torch.inference_mode()
+    def infer(self, spec: TranscribeSpec, sound: Sound) -> dict[str, Any]:
+        """Run `whisper.transcribe`; returns its `language` and `segments`."""
+        if not sound.clips:
+            return {"language": spec.language, "segments": []}
+        result: dict[str, Any] = whisper.transcribe(
+            self._whisper,
+            sound.samples,
+            temperature=0,
+            language=spec.language or self._first_language(sound),
+            word_timestamps=spec.word_timestamps,
+            clip_timestamps=sound.clips,
+            fp16=self._half,
+        )
+        return result
+
+    def postprocess(
+        self, spec: TranscribeSpec, subject: Audio, result: dict[str, Any]
+    ) -> Transcript:
+        """Give each segment its place in the video; its confidence is its tokens' mean one."""
+        start_ms = subject.ref.start_ms
+        segments = [
+            Segment(
+                start_ms=round(start_ms + segment["start"] * 1000),
+                end_ms=round(start_ms + segment["end"] * 1000),
+                text=segment["text"],
+                confidence=round(min(1.0, math.exp(segment["avg_logprob"])), 4),
+                words=_words(segment["words"], start_ms) if spec.word_timestamps else None,
+            )
+            for segment in result["segments"]
+        ]
+        return Transcript(result["language"], segments)
+
+    def _check(self, language: str | None) -> None:
+        known = ["en"]
+        if self._whisper.is_multilingual:
+            known = list(LANGUAGES)[: self._whisper.num_languages]
+        if language is not None and language not in known:
+            raise UnsupportedLanguage(
+                f"{self.info.model_name} cannot transcribe {language}; "
+                f"allowed are {', '.join(known)}."
+            )
+
+    def _first_language(self, sound: Sound) -> str | None:
+        """The language of the first 30 s of speech; None leaves it to `whisper.transcribe`.
+
+        That would listen to the sound's first 30 s, in which, with clips, nobody need speak.
+        """
+        start = round(sound.clips[0] * SAMPLE_RATE)
+        if start == 0 or not self._whisper.is_multilingual:
+            return None
+        window = whisper.pad_or_trim(sound.samples[start:])
+        mel = whisper.log_mel_spectrogram(window, self._whisper.dims.n_mels)
+        _, odds = self._whisper.detect_language(mel.half() if self._half else mel)
+        return str(max(odds, key=odds.get))
+
+
+def _halve(net: nn.Module) -> None:
+    """Keep in fp16 the weights that Whisper would otherwise convert at every step."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d):
+            layer.half()
+
+
+def _clips(speech: list[tuple[int, int]], samples: int) -> list[float]:
+    """Flatten [start, end) samples into seconds, on Whisper's grid of 10 ms and within the sound.
+
+    A clip past the last whole step of the grid would keep `whisper.transcribe` in a loop forever.
+    """
+    last = samples // HOP_LENGTH
+    steps = [(start // HOP_LENGTH, min(-(-end // HOP_LENGTH), last)) for start, end in speech]
+    return [step * HOP_LENGTH / SAMPLE_RATE for clip in steps for step in clip]
+
+
+def _words(words: list[dict[str, Any]], start_ms: float) -> list[Word]:
+    return [
+        Word(
+            start_ms=round(start_ms + float(word["start"]) * 1000),
+            end_ms=round(start_ms + float(word["end"]) * 1000),
+            text=word["word"],
+            confidence=round(float(word["probability"]), 4),
+        )
+        for word in words
+    ]

@@ -1,0 +1,44 @@
+"""Where in a sound somebody speaks: Silero VAD, always on the CPU.
+
+The weights come inside the `silero_vad` package.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from ipc.frames import SAMPLE_RATE
+
+# Speech goes on over gaps shorter than this, so that Whisper hears whole sentences, and keeps this
+# much of the sound around it: both as faster-whisper sets them for the same purpose.
+MIN_SILENCE_MS = 2000
+SPEECH_PAD_MS = 400
+
+
+class VoiceDetector:
+    """Silero VAD, resident."""
+
+    def __init__(self) -> None:
+        # Importing silero_vad takes all threads but one from this whole process.
+        threads = torch.get_num_threads()
+        from silero_vad import get_speech_timestamps, load_silero_vad
+
+        torch.set_num_threads(threads)
+        self._timestamps = get_speech_timestamps
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+            self._net = load_silero_vad()
+
+    def speech(self, sound: Tensor) -> list[tuple[int, int]]:
+        """The [start, end) of each stretch of speech in (samples,) float32 sound, in samples."""
+        regions = self._timestamps(
+            sound,
+            self._net,
+            sampling_rate=SAMPLE_RATE,
+            min_silence_duration_ms=MIN_SILENCE_MS,
+            speech_pad_ms=SPEECH_PAD_MS,
+        )
+        return [(region["start"], region["end"]) for region in regions]

@@ -1,0 +1,69 @@
+"""The arena: reserved whole, mapped without a copy, swept when its front is dead."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ipc.frames import SHM, Arena, ArenaView, sweep
+from ipc.messages import AudioRef, FrameRef
+
+
+def test_what_one_process_writes_another_reads() -> None:
+    arena = Arena(1 << 20)
+    arena.create()
+    try:
+        ref = FrameRef(4096, 10, 20, 0, 0.0)
+        pixels = np.arange(600, dtype=np.uint8).reshape(10, 20, 3)
+        ArenaView(arena.name, writable=True).frame(ref)[:] = pixels
+        script = (
+            "from ipc.frames import ArenaView; from ipc.messages import FrameRef; import sys;"
+            f"frame = ArenaView({arena.name!r}).frame(FrameRef(4096, 10, 20, 0, 0.0));"
+            "sys.stdout.buffer.write(frame.tobytes())"
+        )
+        child = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, timeout=60
+        )
+        assert child.stdout == pixels.tobytes()
+    finally:
+        arena.unlink()
+
+
+def test_a_reader_cannot_write() -> None:
+    arena = Arena(1 << 16)
+    arena.create()
+    try:
+        samples = ArenaView(arena.name).audio(AudioRef(0, 10, 0.0))
+        with pytest.raises(ValueError, match="read-only"):
+            samples[0] = 1
+    finally:
+        arena.unlink()
+
+
+def test_more_than_there_is_fails_at_once_and_leaves_nothing() -> None:
+    stat = os.statvfs(SHM)
+    arena = Arena(stat.f_blocks * stat.f_frsize * 2)
+    with pytest.raises(OSError, match="space") as error:
+        arena.create()
+    assert error.value.errno == errno.ENOSPC
+    assert not (SHM / arena.name).exists()
+
+
+def test_only_the_arenas_of_the_dead_are_swept() -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait(60)
+    left = SHM / f"eioku-{dead.pid}-frames"
+    left.write_bytes(b"x")
+    living = SHM / f"eioku-{os.getpid()}-frames"
+    living.write_bytes(b"x")
+    try:
+        assert left.name in sweep()
+        assert not left.exists()
+        assert living.exists()
+    finally:
+        living.unlink()

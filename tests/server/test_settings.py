@@ -1,0 +1,87 @@
+"""Every variable of the contract, its default and its limits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.settings import BadSetting, from_environ
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"MODEL_CACHE_DIR": str(tmp_path / "models")}
+
+
+def test_defaults(environ: dict[str, str]) -> None:
+    settings = from_environ(environ)
+    assert (settings.host, settings.port) == ("127.0.0.1", 8001)
+    assert settings.gpu_concurrency == 2
+    assert settings.media_roots == (os.path.realpath(os.getcwd()),)
+    assert Path(settings.model_cache_dir).is_dir()
+    assert settings.preload == ()
+
+
+def test_an_empty_value_is_the_default(environ: dict[str, str]) -> None:
+    assert from_environ({**environ, "PORT": ""}).port == 8001
+
+
+def test_values(environ: dict[str, str], tmp_path: Path) -> None:
+    settings = from_environ(
+        {
+            **environ,
+            "DEVICES": "cpu,cpu",
+            "PRELOAD": "objects, scenes",
+            "MEDIA_ROOTS": f"{tmp_path}:/",
+            "REQUIRE_GPU": "False",
+            "LOG_LEVEL": "debug",
+            "REQUEST_TIMEOUT_S": "1.5",
+            "WHISPER_MODEL": "tiny",
+        }
+    )
+    assert settings.devices == ("cpu", "cpu")
+    assert settings.preload == ("objects", "scenes")
+    assert settings.media_roots == (str(tmp_path), "/")
+    assert settings.log_level == "DEBUG"
+    assert settings.request_timeout_s == 1.5
+    assert settings.whisper_model == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "65536", "from 0 to 65535"),
+        ("PORT", "eighty", "whole number"),
+        ("GPU_CONCURRENCY", "0", "from 1 to 64"),
+        ("REQUIRE_GPU", "maybe", "true or false"),
+        ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("DEVICES", "cuda:99", "cuda:N"),
+        ("DEVICES", "", None),
+        ("DECODE_PROCESSES", "-1", "whole number"),
+        ("FRAME_POOL_MB", "1", "from 64"),
+        ("FRAME_POOL_MB", "16777216", "--shm-size"),
+        ("MEDIA_ROOTS", "/no/such/folder", "is no folder"),
+        ("MAX_QUEUED_REQUESTS", "0", "whole number"),
+        ("REQUEST_TIMEOUT_S", "0", "above 0"),
+        ("REQUEST_TIMEOUT_S", "nan", "number of seconds"),
+        ("MAX_UPLOAD_MB", "x", "whole number"),
+        ("MAX_FRAME_PIXELS", "0", "whole number"),
+        ("PRECISION", "fp8", "fp16"),
+        ("PRELOAD", "objects,cats", "'cats' is no task"),
+        ("MODEL_CACHE_DIR", "/proc/nothing", "cannot be made"),
+    ],
+)
+def test_a_bad_value_names_the_variable_the_value_and_what_is_allowed(
+    name: str, value: str, allowed: str | None, environ: dict[str, str]
+) -> None:
+    if allowed is None:
+        assert from_environ({**environ, name: value}).devices
+        return
+    with pytest.raises(BadSetting) as error:
+        from_environ({**environ, name: value})
+    message = str(error.value)
+    assert message.startswith(f"{name}={value!r}")
+    assert allowed in message
+    assert "\n" not in message

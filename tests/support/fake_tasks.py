@@ -1,0 +1,91 @@
+"""A worker whose `objects` task does not look at the picture, but does what its model's name says.
+
+Stands in for a real model where a test needs a fault, or a known amount of time:
+`slow-<ms>.pt` waits so long a frame, `dump.pt` saves what it sees, `die.pt` kills its process,
+`die-once.pt` does so the first time, `stop-once.pt` freezes it, `oom-<n>.pt` has memory for n
+frames. It imports torch for the last alone, so that its server starts quickly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gpu_workers import registry, worker
+from ipc.channel import Endpoint
+from ipc.config import WorkerConfig
+from ipc.frames import ArenaView
+from ipc.messages import Frames, ModelInfo, ObjectsSpec
+from ipc.results import BBox, Detection, Detections
+
+FOLDER = Path(os.environ.get("EIOKU_TEST_FOLDER", "/nowhere"))
+
+
+def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
+    registry.TASK_MODULES["objects"] = "fake_tasks"
+    worker.main(endpoint, msgspec.structs.replace(config, warm=False))
+
+
+def load(spec: ObjectsSpec, runtime: object) -> Fake:
+    if spec.model_name.startswith("oom"):
+        importlib.import_module("torch")
+    return Fake(spec.model_name.removesuffix(".pt"))
+
+
+def first_time(name: str) -> bool:
+    """Whether this is called for the first time with this name, whatever the process."""
+    try:
+        (FOLDER / name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+class Fake:
+    def __init__(self, name: str) -> None:
+        self.info = ModelInfo(name, None, False, "cpu", "fp32", {})
+        self._does, _, number = name.partition("-")
+        self._name = name
+        self._number = int(number) if number.isdigit() else 0
+
+    def preprocess(self, spec: ObjectsSpec, subject: Frames, arena: ArenaView) -> list[np.ndarray]:
+        return [arena.frame(ref) for ref in subject.refs]
+
+    def infer(self, spec: ObjectsSpec, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        if self._does == "slow":
+            threading.Event().wait(self._number / 1000 * len(inputs))
+        elif self._name == "die" or (self._name == "die-once" and first_time("died")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._name == "stop-once" and first_time("stopped"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif self._does == "oom" and len(inputs) > self._number:
+            import torch
+
+            raise torch.OutOfMemoryError("no memory for so many frames (a test says so)")
+        return inputs
+
+    def postprocess(
+        self, spec: ObjectsSpec, subject: Frames, outputs: list[np.ndarray]
+    ) -> Detections:
+        if self._does == "dump":
+            for ref, pixels in zip(subject.refs, outputs, strict=True):
+                np.save(FOLDER / f"{ref.frame_index}.npy", pixels)
+        return Detections(
+            [
+                Detection(
+                    ref.frame_index,
+                    round(ref.timestamp_ms),
+                    "frame",
+                    round(float(pixels.mean()) / 255, 4),
+                    BBox(0.0, 0.0, float(ref.width), float(ref.height)),
+                )
+                for ref, pixels in zip(subject.refs, outputs, strict=True)
+            ]
+        )
