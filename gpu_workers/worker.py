@@ -47,7 +47,8 @@ def pin(config: WorkerConfig) -> None:
     """Leave this process one device and its share of the cores; before torch is imported."""
     os.environ["CUDA_VISIBLE_DEVICES"] = config.cuda_visible_devices
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
-    os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(config.model_cache_dir, "ultralytics")))
+    os.environ["YOLO_OFFLINE"] = "1"  # ultralytics looks for the network when it is imported
+    os.environ["YOLO_CONFIG_DIR"] = str(Path(config.model_cache_dir, "ultralytics"))
 
 
 def warm_up(config: WorkerConfig) -> str:
@@ -60,6 +61,8 @@ def warm_up(config: WorkerConfig) -> str:
     torch.set_num_threads(config.threads)
     if config.device == "cpu":
         return "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is to mean fp32
+    torch.backends.cudnn.deterministic = True
     torch.zeros(1, device="cuda:0")
     return torch.cuda.get_device_name(0)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from ipc.messages import Spec
+
+ModelTask = Literal["objects", "faces", "transcribe", "ocr", "places"]
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -24,7 +28,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     model_cache_dir: str
     warm: bool
     preload: tuple[Spec, ...]
-    default_models: tuple[tuple[str, str], ...]
+    default_models: tuple[tuple[ModelTask, str], ...]
 
 
 class DecoderConfig(msgspec.Struct, frozen=True):

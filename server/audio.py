@@ -8,6 +8,7 @@ import av
 
 from ipc.child import TaskError
 from ipc.frames import SAMPLE_RATE, Samples
+from server.index import best_audio
 
 PREROLL_S = 1.0
 
@@ -21,7 +22,7 @@ def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
     filled = 0
     try:
         with av.open(path) as container:
-            stream = container.streams.best("audio")
+            stream = best_audio(container)
             if stream is None:
                 raise TaskError("no_audio_stream", "The file has no audio stream.")
             for block in _from(start_ms / 1000, container, stream):

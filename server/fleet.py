@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipc.config import DecoderConfig, WorkerConfig
+from ipc.config import DecoderConfig, ModelTask, WorkerConfig
 from ipc.messages import Spec
 from server.devices import cuda_visible_devices
 from server.schemas import OPTIONS, FacesOptions, ObjectsOptions, OcrOptions, Options
@@ -45,13 +45,12 @@ def workers_for(task: str, options: Options, settings: Settings) -> frozenset[st
 
 def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) -> ChildSpec:
     preload = _preload(settings, name)
-    sharers = 1 if name == CPU_WORKER else len(settings.devices)
     config = WorkerConfig(
         arena=arena,
         device=device,
         cuda_visible_devices=cuda_visible_devices(device),
         precision=_precision(settings, device),
-        threads=max(1, settings.cores // sharers),
+        threads=settings.cores,
         model_cache_dir=settings.model_cache_dir,
         warm=name != CPU_WORKER,
         preload=preload,
@@ -76,7 +75,7 @@ def _preload(settings: Settings, name: str) -> tuple[Spec, ...]:
     )
 
 
-def default_models(settings: Settings) -> tuple[tuple[str, str], ...]:
+def default_models(settings: Settings) -> tuple[tuple[ModelTask, str], ...]:
     """The (task, file) pairs that the tasks need when a request names no model."""
     return (
         ("objects", ObjectsOptions().model_name),

@@ -92,7 +92,7 @@ def read_index(path: str) -> MediaIndex:
     try:
         with av.open(path) as container:
             video = _best_video(container)
-            audio = container.streams.best("audio")
+            audio = best_audio(container)
             packets = _Packets()
             packets.read(container, [s for s in (video, audio) if s is not None])
             index = MediaIndex(
@@ -115,6 +115,20 @@ def _best_video(container: av.container.InputContainer) -> av.VideoStream | None
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
         return None
     return stream
+
+
+def best_audio(container: av.container.InputContainer) -> av.AudioStream | None:
+    """The stream that the ffmpeg program takes, and so `whisper.load_audio`.
+
+    That is the first of those with the most channels, a default one before all others; ffmpeg's
+    own library function would rate bit rates instead.
+    """
+    default = av.stream.Disposition.default
+    return max(
+        container.streams.audio,
+        key=lambda stream: (bool(stream.disposition & default), stream.channels),
+        default=None,
+    )
 
 
 class _Packets:

@@ -6,6 +6,8 @@ The weights come inside the `silero_vad` package.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -23,22 +25,32 @@ class VoiceDetector:
 
     def __init__(self) -> None:
         # Importing silero_vad takes all threads but one from this whole process.
-        threads = torch.get_num_threads()
-        from silero_vad import get_speech_timestamps, load_silero_vad
-
-        torch.set_num_threads(threads)
-        self._timestamps = get_speech_timestamps
-        with warnings.catch_warnings():
+        with _one_thread(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+            from silero_vad import get_speech_timestamps, load_silero_vad
+
             self._net = load_silero_vad()
+        self._timestamps = get_speech_timestamps
 
     def speech(self, sound: Tensor) -> list[tuple[int, int]]:
         """The [start, end) of each stretch of speech in (samples,) float32 sound, in samples."""
-        regions = self._timestamps(
-            sound,
-            self._net,
-            sampling_rate=SAMPLE_RATE,
-            min_silence_duration_ms=MIN_SILENCE_MS,
-            speech_pad_ms=SPEECH_PAD_MS,
-        )
+        with _one_thread():
+            regions = self._timestamps(
+                sound,
+                self._net,
+                sampling_rate=SAMPLE_RATE,
+                min_silence_duration_ms=MIN_SILENCE_MS,
+                speech_pad_ms=SPEECH_PAD_MS,
+            )
         return [(region["start"], region["end"]) for region in regions]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Give torch one thread: the net is too small to share out, and slows down when it is."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -142,6 +142,21 @@ def test_a_range_holds_what_the_whole_has_there(server: Server, data_dir: Path) 
     assert len(expected) > 5
 
 
+def test_no_sound_is_refused_and_silence_is_empty(server: Server, data_dir: Path) -> None:
+    mute = server.infer("transcribe", data_dir / "bottle-detection.mp4")
+    assert (mute.status_code, mute.json()["code"]) == (422, "no_audio_stream")
+    silent = server.infer("transcribe", data_dir / "car-detection.mp4")
+    assert (silent.status_code, silent.json()["segments"]) == (200, [])
+
+
+def test_sound_alone_can_be_transcribed_but_not_looked_at(server: Server, data_dir: Path) -> None:
+    spoken = server.infer("transcribe", data_dir / "jfk.flac", vad_filter=False)
+    assert len(spoken.json()["segments"]) >= 5
+    assert spoken.json()["video"]["duration_ms"] == 11_000
+    seen = server.infer("scenes", data_dir / "jfk.flac")
+    assert (seen.status_code, seen.json()["code"]) == (422, "undecodable_video")
+
+
 def test_msgpack_says_the_same_as_json(server: Server, data_dir: Path) -> None:
     body = {"video_path": str(data_dir / "car-detection.mp4"), "frame_interval": 100}
     as_json = server.client.post("/infer/objects", json=body)

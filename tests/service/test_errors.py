@@ -102,11 +102,6 @@ def test_missing_weights_leave_the_other_tasks_alone(server: Server, media: Path
     assert health["status"] == "degraded"
 
 
-def test_no_sound(server: Server, media: Path, weights_dir: Path) -> None:
-    with running(MODEL_CACHE_DIR=str(weights_dir), MEDIA_ROOTS=str(media)) as with_weights:
-        check(with_weights.infer("transcribe", media / "clip.mp4"), 422, "no_audio_stream")
-
-
 def test_unknown_class(server: Server, media: Path) -> None:
     response = server.infer(
         "objects", media / "clip.mp4", model_name="shapes.pt", classes=["unicorn"]

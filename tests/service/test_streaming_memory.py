@@ -29,15 +29,17 @@ def test_a_long_video_is_analysed_in_bounded_memory(tmp_path: Path) -> None:
         MODEL_CACHE_DIR=str(tmp_path / "models"),
         MEDIA_ROOTS=str(tmp_path),
         FRAME_POOL_MB="256",
+        DECODE_PROCESSES="1",
     ) as server:
         answers: list[httpx.Response] = []
         asked = threading.Thread(
             target=lambda: answers.append(
                 server.infer("objects", clip, frame_interval=1, model_name="slow-2.pt")
-            )
+            ),
+            daemon=True,
         )
         asked.start()
-        watched = [server.process.pid, server.pid_of("decoder-0"), server.pid_of("decoder-1")]
+        watched = [server.process.pid, server.pid_of("decoder-0")]
         peaks = dict.fromkeys(watched, 0)
         while asked.is_alive():
             for pid in watched:
@@ -46,5 +48,5 @@ def test_a_long_video_is_analysed_in_bounded_memory(tmp_path: Path) -> None:
         assert answers[0].status_code == 200
         found = [item["frame_index"] for item in answers[0].json()["detections"]]
         assert found == list(range(FRAMES))
-        assert max(peaks.values()) < LIMIT_BYTES
+        assert 0 < max(peaks.values()) < LIMIT_BYTES, peaks
         assert server.client.get("/health").json()["frame_pool"]["used"] == 0

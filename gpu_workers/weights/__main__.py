@@ -1,0 +1,102 @@
+"""The command line: `python -m gpu_workers.weights list | fetch | standins | ensure`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from gpu_workers.weights.catalogue import CATALOGUE, DEFAULTS, Entry, find
+from gpu_workers.weights.errors import ModelUnavailable
+from gpu_workers.weights.store import WeightsStore
+
+console = Console(soft_wrap=True, markup=False, highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit code, 1 with one line on stderr when it failed."""
+    parser = argparse.ArgumentParser(prog="python -m gpu_workers.weights")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="show the known models")
+    fetch = commands.add_parser("fetch", help="download models, the defaults unless named")
+    fetch.add_argument("folder", type=Path)
+    fetch.add_argument("names", nargs="*", default=list(DEFAULTS))
+    standins = commands.add_parser("standins", help="make untrained stand-ins")
+    standins.add_argument("folder", type=Path)
+    ensure = commands.add_parser("ensure", help="download the defaults, else make stand-ins")
+    ensure.add_argument("folder", type=Path)
+    given = parser.parse_args(arguments)
+    try:
+        match given.command:
+            case "list":
+                _list()
+            case "fetch":
+                _fetch(given.folder, given.names)
+            case "standins":
+                _stand_ins(given.folder)
+            case "ensure":
+                _ensure(given.folder)
+    except (ModelUnavailable, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _list() -> None:
+    table = Table(Column("file", no_wrap=True), "task", "size", "licence", "checksum")
+    table.add_column("from", overflow="fold")
+    for entry in CATALOGUE.values():
+        size = f"{entry.size_bytes / 1e6:.1f} MB" if entry.size_bytes else ""
+        checksum = entry.checksum.split(":")[0] if entry.checksum else "first seen"
+        source = entry.url or "bundled"
+        table.add_row(entry.name, entry.task, size, entry.licence, checksum, source)
+    console.print(table)
+
+
+def _known(name: str) -> Entry:
+    entry = find(name)
+    if entry is None:
+        raise ModelUnavailable(f"{name} is not in the catalogue: see `list`")
+    return entry
+
+
+def _fetch(folder: Path, names: list[str]) -> None:
+    store = WeightsStore(folder)
+    for entry in [_known(name) for name in names]:
+        weights = store.resolve(entry.name, entry.task)
+        kind = " (a stand-in: delete it to download the real one)" if weights.stand_in else ""
+        console.print(f"{weights.path}{kind}")
+
+
+def _stand_ins(folder: Path, names: tuple[str, ...] | None = None) -> None:
+    """Import torch and the model libraries only here: the other commands stay quick."""
+    from gpu_workers.weights.standins import STAND_INS, make_stand_ins
+
+    for name in make_stand_ins(folder, names or tuple(STAND_INS)):
+        console.print(f"{folder / name}")
+    console.print(
+        "These are untrained stand-ins: they load and answer, their answers mean nothing."
+    )
+
+
+def _ensure(folder: Path) -> None:
+    store = WeightsStore(folder)
+    missing = []
+    for name in DEFAULTS:
+        entry = CATALOGUE[name]
+        try:
+            weights = store.resolve(entry.name, entry.task)
+        except ModelUnavailable as error:
+            if store.status(entry.name, entry.task) == "ready":
+                raise  # it is there, but not to be trusted
+            console.print(f"no {name}: {error}")
+            missing.append(name)
+        else:
+            console.print(f"{weights.path}{' (a stand-in)' if weights.stand_in else ''}")
+    if missing:
+        _stand_ins(folder, tuple(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,17 @@
+"""Real sound, as the decoder writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def read_sound(path: Path) -> np.ndarray:
+    """The first sound stream of a file as (samples,) int16, mono at 16 kHz."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+    with av.open(str(path)) as container:
+        frames = [*container.decode(audio=0), None]  # None flushes the resampler
+    parts = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
+    return np.concatenate(parts)

@@ -1,0 +1,66 @@
+"""Silero VAD: it hears speech, and no more than speech."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sounds import read_sound
+
+from gpu_workers.tasks.vad import VoiceDetector
+from ipc.frames import SAMPLE_RATE
+
+
+@pytest.fixture(scope="module")
+def voice() -> VoiceDetector:
+    return VoiceDetector()
+
+
+def speech(voice: VoiceDetector, sound: np.ndarray) -> list[tuple[int, int]]:
+    return voice.speech(torch.from_numpy(sound.astype(np.float32) / 32_768))
+
+
+def share(regions: list[tuple[int, int]], sound: np.ndarray) -> float:
+    return sum(end - start for start, end in regions) / len(sound)
+
+
+@pytest.mark.parametrize("name", ["jfk.flac", "nasa_13013.mp4"])
+def test_speech_is_found(voice: VoiceDetector, data_dir: Path, name: str) -> None:
+    sound = read_sound(data_dir / name)
+    regions = speech(voice, sound)
+    assert share(regions, sound) > 0.7
+    assert speech(voice, sound) == regions
+
+
+def test_silence_between_speeches_is_left_out(voice: VoiceDetector, data_dir: Path) -> None:
+    jfk = read_sound(data_dir / "jfk.flac")
+    pause = np.zeros(5 * SAMPLE_RATE, np.int16)
+    first, second = speech(voice, np.concatenate([pause, jfk, pause, jfk]))
+    early, late = 5 * SAMPLE_RATE, 5 * SAMPLE_RATE + len(jfk)
+    margin = SAMPLE_RATE
+    assert abs(first[0] - early) < margin
+    assert abs(first[1] - late) < margin
+    assert abs(second[0] - (late + len(pause))) < margin
+    assert second[1] <= 2 * len(pause) + 2 * len(jfk)
+
+
+def test_silence_and_noise_are_no_speech(voice: VoiceDetector) -> None:
+    random = np.random.default_rng(0)
+    faint = random.integers(-20, 21, 5 * SAMPLE_RATE).astype(np.int16)
+    loud = random.integers(-8000, 8001, 5 * SAMPLE_RATE).astype(np.int16)
+    for sound in (np.zeros(5 * SAMPLE_RATE, np.int16), faint, loud, faint[:100], faint[:0]):
+        assert speech(voice, sound) == []
+
+
+def test_torch_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("silero_vad")]:
+        monkeypatch.delitem(sys.modules, name)  # it takes the threads when first imported
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    speech(VoiceDetector(), np.zeros(1000, np.int16))
+    kept = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    assert kept == 3

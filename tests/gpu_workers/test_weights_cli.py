@@ -1,0 +1,69 @@
+"""The command line: exit codes, one clear line on errors, stand-ins where there is no hub."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpu_workers.weights import WeightsStore
+from gpu_workers.weights.__main__ import main
+from gpu_workers.weights.catalogue import CATALOGUE, Entry
+
+LABELS = ("categories_places365.txt", "IO_places365.txt")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue of the two label files, on a hub where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+    for name in LABELS:
+        monkeypatch.setitem(CATALOGUE, name, Entry(name, "places", address + name, "none"))
+    reachable = {name: CATALOGUE[name] for name in LABELS}
+    monkeypatch.setattr("gpu_workers.weights.download.CATALOGUE", reachable)
+    monkeypatch.setattr("gpu_workers.weights.__main__.DEFAULTS", LABELS)
+
+
+def test_list_shows_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in CATALOGUE)
+
+
+def test_an_unknown_model_is_one_line_and_code_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gpu_workers.weights", "fetch", str(tmp_path), "nothing.pt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "error: nothing.pt is not in the catalogue: see `list`\n"
+
+
+@pytest.mark.usefixtures("offline")
+def test_fetch_without_a_hub_fails_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fetch", str(tmp_path / "new"), *LABELS]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: categories_places365.txt is not in")
+    assert "refused" in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.usefixtures("offline")
+def test_ensure_makes_stand_ins_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ensure", str(tmp_path)]) == 0
+    assert "answers mean nothing" in capsys.readouterr().out
+    assert all(WeightsStore(tmp_path).resolve(name, "places").stand_in for name in LABELS)
+    assert main(["ensure", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("(a stand-in)") == len(LABELS)
+
+
+def test_a_folder_that_cannot_be_made_is_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["standins", str(tmp_path / "file" / "folder")]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
