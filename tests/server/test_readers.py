@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from bench.clips import make_vfr, read_stamp
 from ipc.child import TaskError
 from server.decoder import Source
 from server.index import read_index
@@ -134,3 +135,15 @@ def test_rubbish_is_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(TaskError) as refusal:
         read_index(str(path))
     assert refusal.value.code == "undecodable_video"
+
+
+@pytest.mark.parametrize("engine", ["decord", "pyav"])
+def test_a_variable_frame_rate_keeps_its_times_and_frames(engine: str, tmp_path: Path) -> None:
+    path = tmp_path / "vfr.mp4"
+    pts_ms = make_vfr(path, frames=40)
+    index = read_index(str(path))
+    assert index.video is not None
+    assert index.video.times_ms == pytest.approx(pts_ms, abs=0.5)
+    wanted = list(range(0, 40, 3))
+    frames = read(path, engine, wanted)
+    assert [read_stamp(frame) for frame in frames.values()] == wanted

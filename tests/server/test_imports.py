@@ -1,0 +1,17 @@
+"""The front stays small: nothing that can crash or grow is ever imported into it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_front_imports_no_torch() -> None:
+    script = (
+        "import sys, server.app; "
+        "print([m for m in ('torch', 'cv2', 'decord', 'av', 'ultralytics') if m in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert found.stdout.strip() == "[]"
