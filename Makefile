@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt overrides.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt \
-		--override overrides.txt --editable '.$(EXTRAS)'
+		--override overrides.txt --compile-bytecode --editable '.$(EXTRAS)'
 	touch $@
 
 demo: install ## Start the service, ask it six questions about a made clip, show the answers
