@@ -51,15 +51,18 @@ def serve(
     answer: Callable[[Any], FromChild],
     ready: Ready,
     heartbeat: Callable[[], Heartbeat] = Heartbeat,
+    idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Say ready, then answer requests until told to stop."""
+    """Say ready, then answer requests until told to stop; `idle` is called when none comes."""
     endpoint.send(ready)
     threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
     while True:
         request = endpoint.receive(POLL_S)
         if isinstance(request, Stop):
             return
-        if request is not None:
+        if request is None:
+            idle()
+        else:
             endpoint.send(_answer(request, answer))
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ipc import logs
@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None, worker_entry: str = fleet.WORKE
         lifespan=_lifespan,
         exception_handlers={
             Problem: _problem,
+            ClientDisconnect: _hung_up,
             HTTPException: _http_exception,
             Exception: _unexpected,
         },
@@ -102,6 +103,11 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     else:
         problem = Problem("not_found", f"There is nothing at {request.url.path}.")
     return problem_response(problem)
+
+
+async def _hung_up(request: Request, error: Exception) -> Response:
+    """Nobody reads this; the status, which nginx uses for it, is for the log."""
+    return Response(status_code=499)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -28,6 +28,7 @@ from ipc.messages import (
     Probe,
     Probed,
     Ready,
+    Target,
     ToDecoder,
 )
 from server.audio import read_audio
@@ -48,7 +49,7 @@ def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
     decord.logging.set_level(decord.logging.QUIET)
     endpoint.open(ToDecoder)
     decoder = Decoder(ArenaView(config.arena, writable=True))
-    child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"))
+    child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"), idle=decoder.tidy)
 
 
 class Source:
@@ -113,24 +114,37 @@ class Decoder:
             case DecodeAudio():
                 return self._decode_audio(request)
 
+    def tidy(self) -> None:
+        """Let go of files that are gone: an upload's disk space is free once nobody has it open."""
+        for key in list(self._sources):
+            if not os.path.exists(key[0]):
+                del self._sources[key]
+
     def _decode(self, request: Decode) -> Decoded:
         started = time.perf_counter()
         source = self._source(request.path)
-        targets = {target.frame_index: target for target in request.targets}
+        targets: dict[int, list[Target]] = {}
+        for target in request.targets:
+            targets.setdefault(target.frame_index, []).append(target)
         refs = []
         try:
             for frame_index, picture in source.read(request.engine, list(targets)):
-                target = targets[frame_index]
-                picture.write(self._arena.pixels(target.offset, target.height, target.width))
-                assert source.index.video is not None
-                time_ms = float(source.index.video.times_ms[frame_index])
-                refs.append(
-                    FrameRef(target.offset, target.height, target.width, frame_index, time_ms)
-                )
+                refs += [self._write(picture, target, source) for target in targets[frame_index]]
         finally:
             source.park()
         elapsed_ms = (time.perf_counter() - started) * 1000
         return Decoded(request.id, tuple(refs), source.engine, round(elapsed_ms, 3))
+
+    def _write(self, picture: Picture, target: Target, source: Source) -> FrameRef:
+        picture.write(self._arena.pixels(target.offset, target.height, target.width))
+        assert source.index.video is not None
+        return FrameRef(
+            target.offset,
+            target.height,
+            target.width,
+            target.frame_index,
+            float(source.index.video.times_ms[target.frame_index]),
+        )
 
     def _decode_audio(self, request: DecodeAudio) -> AudioDecoded:
         started = time.perf_counter()

@@ -55,14 +55,14 @@ class Decoders:
         deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_FRAME_S * span
         reply = await self._ask(path, message, deadline_s, lease)
         assert isinstance(reply, Decoded)
-        self._metrics.frames_decoded.inc(len(reply.frames))
+        self._metrics.frames_decoded.inc(len({ref.frame_index for ref in reply.frames}))
         return reply
 
     async def decode_audio(
         self, path: str, start_ms: float, end_ms: float, capacity: int, lease: Lease
     ) -> AudioDecoded:
         """Write sound into the one slot of `lease`; raises Problem (undecodable_video)."""
-        offset = lease.slots[0].offset
+        offset = lease.entries[0].slot.offset
         message = DecodeAudio(next_id(), _request_id(), path, start_ms, end_ms, offset, capacity)
         deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_AUDIO_MS * end_ms
         reply = await self._ask(path, message, deadline_s, lease)

@@ -22,7 +22,7 @@ class WorkerHealth(msgspec.Struct, frozen=True):
 
 
 class PoolHealth(msgspec.Struct, frozen=True):
-    """The frame pool: its size, the bytes in use, the slots under lease."""
+    """The frame pool: its size, the bytes that hold something, the slots under lease."""
 
     bytes: int
     used: int
@@ -70,7 +70,9 @@ def health(service: Service) -> Health:
         ],
         models=models,
         frame_pool=PoolHealth(
-            service.pool.size_bytes, service.pool.used_bytes, service.pool.leased
+            service.pool.size_bytes,
+            service.pool.size_bytes - service.pool.free_bytes,
+            service.pool.leased,
         ),
     )
 

@@ -50,9 +50,29 @@ class Metrics:
         self.frames_decoded = Counter(
             "eioku_frames_decoded_total", "Frames written into the pool.", registry=registry
         )
+        self.pool_hits = Counter(
+            "eioku_frame_pool_hits_total",
+            "Frames that were wanted and in the pool, or on their way there.",
+            registry=registry,
+        )
+        self.pool_misses = Counter(
+            "eioku_frame_pool_misses_total",
+            "Frames that were wanted and had to be decoded.",
+            registry=registry,
+        )
+        self.cancelled = Counter(
+            "eioku_requests_cancelled_total",
+            "Requests whose client hung up.",
+            registry=registry,
+        )
         self.rejected = Counter(
             "eioku_requests_rejected_total", "Requests refused.", ["reason"], registry=registry
         )
+
+    def count_pool(self, hits: int, misses: int) -> None:
+        """Count what a lease found, and what it did not."""
+        self.pool_hits.inc(hits)
+        self.pool_misses.inc(misses)
 
     def observe(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Ask `collect` for further metrics at every scrape."""
@@ -74,13 +94,13 @@ class _Collector:
         return ()
 
 
-def pool_bytes(leased: int, free: int) -> Metric:
+def pool_bytes(by_state: dict[str, int]) -> Metric:
     """How the frame pool is used."""
     family = GaugeMetricFamily(
         "eioku_frame_pool_bytes", "Bytes of the frame pool.", labels=["state"]
     )
-    family.add_metric(["leased"], leased)
-    family.add_metric(["free"], free)
+    for state, size_bytes in by_state.items():
+        family.add_metric([state], size_bytes)
     return family
 
 

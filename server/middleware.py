@@ -60,8 +60,8 @@ class RequestContext:
         level = logging.DEBUG if path in OPEN_PATHS or path == "/metrics" else logging.INFO
         event = {"method": scope["method"], "path": path, "status": status}
         log.log(level, "request", extra=event | {"ms": round(elapsed_s * 1000, 1)})
-        task = scope.get("path_params", {}).get("task")
-        if path.startswith("/infer/") and task is not None:
+        if path == "/infer" or path.startswith("/infer/"):
+            task = scope.get("path_params", {}).get("task", "all")
             self._metrics.requests.labels(task, str(status)).inc()
             self._metrics.request_duration.labels(task).observe(elapsed_s)
 

@@ -1,157 +1,185 @@
-"""From frames to results: decode a chunk while the chunks before it are being analysed."""
+"""From frames to results: decode a window while the chunks before it are being analysed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from ipc.messages import (
     Audio,
+    FrameRef,
     Frames,
     MediaRange,
-    ScenesSpec,
-    Target,
+    ModelInfo,
     Timeline,
     TranscribeSpec,
     VideoInfo,
 )
 from ipc.results import Changes, Result, Transcript
-from server.decoders import Decoders
 from server.dispatcher import Dispatcher, Outcome, Route
 from server.errors import Problem
-from server.planner import SAMPLE_BYTES, AudioWindow, Chunk, FramePlan
-from server.pool import FramePool, Lease
+from server.planner import AudioWindow, Chunk, FramePlan
+from server.pool import Entry, Lease
+from server.source import Source
+from server.windows import Sized, windows
+
+Tell = Callable[["Job"], Awaitable[None]]
 
 
-@dataclass
-class Findings:
-    """What the chunks of one request gave so far, in order, and what they cost."""
+@dataclass(eq=False)
+class Job:
+    """One task of a request: what it is to do, and what its chunks gave so far, in order."""
 
+    task: str
+    route: Route
+    model: ModelInfo
+    tell: Tell
     results: list[Result] = field(default_factory=list)
     devices: set[str] = field(default_factory=set)
-    engine: str = ""
     frame_times_ms: list[float] = field(default_factory=list)
+    frames_done: int = 0
+    frames_total: int = 0
     queue_ms: float = 0.0
-    decode_ms: float = 0.0
     inference_ms: float = 0.0
+    problem: Problem | None = None
 
-    def add(self, outcome: Outcome) -> None:
-        """Take in the result of the next chunk."""
+    async def add(self, outcome: Outcome, frames: int) -> None:
+        """Take in the result of the next chunk, and tell of it."""
         self.results.append(outcome.result)
         self.devices.add(outcome.device)
         self.queue_ms += outcome.queue_ms
         self.inference_ms += outcome.inference_ms
+        self.frames_done += frames
+        await self.tell(self)
 
 
 class Pipeline:
-    """Moves chunks of frames, or windows of sound, through decoders and workers."""
+    """Moves frames, or windows of sound, of one source through the workers."""
 
-    def __init__(self, pool: FramePool, decoders: Decoders, dispatcher: Dispatcher) -> None:
-        self._pool = pool
-        self._decoders = decoders
+    def __init__(self, source: Source, dispatcher: Dispatcher) -> None:
+        self._source = source
         self._dispatcher = dispatcher
 
-    async def frames(self, path: str, plan: FramePlan, route: Route) -> Findings:
-        """Analyse every chunk of `plan`.
+    async def frames(self, jobs: Sequence[tuple[Job, FramePlan]]) -> None:
+        """Analyse the chunks of every plan in one pass over the video.
 
-        Raises Problem where a decoder or a worker does, or where no frame can be decoded.
+        A job that fails has its `problem` set and is left out from then on. Raises Problem where
+        the video cannot be decoded.
         """
-        run = _Run(self._dispatcher, route)
+        plans = [plan for _, plan in jobs]
+        runs = [_Run(self._dispatcher, job) for job, _ in jobs]
+        engine = "decord" if all(plan.sparse for plan in plans) else "pyav"
+        for run, plan in zip(runs, plans, strict=True):
+            run.job.frames_total = len(plan.indices)
         try:
-            for chunk in plan.chunks():
-                with await self._pool.lease([plan.frame_bytes] * len(chunk.indices)) as lease:
-                    frames = await self._decode(path, plan, chunk, lease, run.findings)
-                    if len(frames.refs) > frames.context:
-                        await run.start(frames, lease)
-            await run.finish()
+            for window in windows(plans):
+                if all(run.job.problem for run in runs):
+                    break
+                async with self._source.frames(window, engine) as (lease, entries):
+                    for i, chunk in window.chunks:
+                        held = _entries(entries, chunk, plans[i])
+                        await runs[i].start(chunk, held, lease)
+            for run in runs:
+                await run.finish()
         finally:
-            await run.abandon()
-        if plan.indices and not run.findings.results:
-            raise Problem("undecodable_video", "Not one of the wanted frames can be decoded.")
-        return run.findings
+            for run in runs:
+                await run.abandon()
+        for run in runs:
+            run.check()
 
-    async def scenes(
-        self, path: str, plan: FramePlan, route: Route, video: VideoInfo, span: MediaRange
-    ) -> Findings:
-        """Find the changes chunk by chunk, then the scenes that lie between them."""
-        findings = await self.frames(path, plan, route)
-        assert isinstance(route.spec, ScenesSpec)
-        changes = [result for result in findings.results if isinstance(result, Changes)]
+    async def scenes(self, job: Job, video: VideoInfo, span: MediaRange) -> None:
+        """Turn the changes that `frames` found into the scenes between them."""
+        changes = [result for result in job.results if isinstance(result, Changes)]
         timeline = Timeline(
-            timestamps_ms=findings.frame_times_ms,
+            timestamps_ms=job.frame_times_ms,
             changes_ms=[time_ms for change in changes for time_ms in change.timestamps_ms],
             start_ms=span.start_ms,
             end_ms=span.end_ms,
             fps=video.fps,
         )
-        findings.results = []
-        findings.add(await self._dispatcher.infer(route, timeline))
-        return findings
+        job.results = []
+        await job.add(await self._dispatcher.infer(job.route, timeline), 0)
 
-    async def audio(self, path: str, windows: Sequence[AudioWindow], route: Route) -> Findings:
+    async def audio(self, job: Job, wanted: Sequence[AudioWindow]) -> None:
         """Transcribe window after window, in the language that the first was found to be in."""
-        findings = Findings(engine="pyav")
-        for window in windows:
-            with await self._pool.lease([window.capacity * SAMPLE_BYTES]) as lease:
-                decoded = await self._decoders.decode_audio(
-                    path, window.start_ms, window.end_ms, window.capacity, lease
-                )
-                findings.decode_ms += decoded.decode_ms
-                outcome = await self._dispatcher.infer(route, Audio(decoded.ref), lease)
-            findings.add(outcome)
+        assert isinstance(job.route.spec, TranscribeSpec)
+        route, spec = job.route, job.route.spec
+        for window in wanted:
+            async with self._source.sound(window) as (lease, ref):
+                outcome = await self._dispatcher.infer(route, Audio(ref), lease)
+            await job.add(outcome, 0)
             assert isinstance(outcome.result, Transcript)
-            assert isinstance(route.spec, TranscribeSpec)
-            if route.spec.language is None and outcome.result.language is not None:
-                spec = msgspec.structs.replace(route.spec, language=outcome.result.language)
+            if spec.language is None and outcome.result.language is not None:
+                spec = msgspec.structs.replace(spec, language=outcome.result.language)
                 route = Route(spec, route.workers, route.timeout_s)
-        return findings
 
-    async def _decode(
-        self, path: str, plan: FramePlan, chunk: Chunk, lease: Lease, findings: Findings
-    ) -> Frames:
-        targets = [
-            Target(frame_index, slot.offset, plan.height, plan.width)
-            for frame_index, slot in zip(chunk.indices, lease.slots, strict=True)
-        ]
-        decoded = await self._decoders.decode(path, plan.engine, targets, lease)
-        known = chunk.indices[: chunk.context]
-        context = sum(ref.frame_index in known for ref in decoded.frames)
-        findings.engine = decoded.engine
-        findings.decode_ms += decoded.decode_ms
-        findings.frame_times_ms += [ref.timestamp_ms for ref in decoded.frames[context:]]
-        return Frames(decoded.frames, context)
+
+def _entries(entries: dict[Sized, Entry], chunk: Chunk, plan: FramePlan) -> list[Entry]:
+    return [entries[index, plan.height, plan.width] for index in chunk.indices]
 
 
 class _Run:
-    """The batches of one request that are on their way, oldest first."""
+    """The batches of one job that are on their way, oldest first."""
 
-    def __init__(self, dispatcher: Dispatcher, route: Route) -> None:
-        self.findings = Findings()
+    def __init__(self, dispatcher: Dispatcher, job: Job) -> None:
+        self.job = job
         self._dispatcher = dispatcher
-        self._route = route
-        self._most = dispatcher.capacity(route) + 1
-        self._pending: deque[asyncio.Task[Outcome]] = deque()
+        self._most = dispatcher.capacity(job.route) + 1
+        self._pending: deque[tuple[int, asyncio.Task[Outcome]]] = deque()
+        self._wanted = False
 
-    async def start(self, frames: Frames, lease: Lease) -> None:
-        """Send a batch on its way; then wait until few enough of this request's are."""
-        lease.hold()
-        task = asyncio.create_task(self._dispatcher.infer(self._route, frames, lease))
-        task.add_done_callback(lambda _: lease.release())
-        self._pending.append(task)
-        while self._pending and (len(self._pending) >= self._most or self._pending[0].done()):
-            self.findings.add(await self._pending.popleft())
+    async def start(self, chunk: Chunk, entries: Sequence[Entry], lease: Lease) -> None:
+        """Send a batch on its way; then wait until few enough of this job's are."""
+        self._wanted = True
+        if self.job.problem is not None:
+            return
+        there = [e.content for e in entries if isinstance(e.content, FrameRef)]
+        known = chunk.indices[: chunk.context]
+        context = sum(ref.frame_index in known for ref in there)
+        self.job.frame_times_ms += [ref.timestamp_ms for ref in there[context:]]
+        if len(there) == context:
+            return
+        part = lease.part(entries)
+        part.hold()
+        subject = Frames(tuple(there), context)
+        task = asyncio.create_task(self._dispatcher.infer(self.job.route, subject, part))
+        task.add_done_callback(lambda _: part.release())
+        self._pending.append((len(there) - context, task))
+        while self._pending and (len(self._pending) >= self._most or self._pending[0][1].done()):
+            await self._take()
 
     async def finish(self) -> None:
         """Wait for every batch."""
         while self._pending:
-            self.findings.add(await self._pending.popleft())
+            await self._take()
 
     async def abandon(self) -> None:
         """Stop waiting; what a worker already has, it may finish."""
-        for task in self._pending:
+        for _, task in self._pending:
             task.cancel()
-        await asyncio.gather(*self._pending, return_exceptions=True)
+        await asyncio.gather(*(task for _, task in self._pending), return_exceptions=True)
+        self._pending.clear()
+
+    def check(self) -> None:
+        """Not one frame of those wanted: that is a failure of the file."""
+        if self._wanted and not self.job.results and self.job.problem is None:
+            self.job.problem = Problem(
+                "undecodable_video", "Not one of the wanted frames can be decoded."
+            )
+
+    async def _take(self) -> None:
+        frames, task = self._pending.popleft()
+        try:
+            outcome = await task
+        except Problem as problem:
+            self.job.problem = problem
+            await self.abandon()
+            return
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        await self.job.add(outcome, frames)

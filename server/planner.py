@@ -15,7 +15,7 @@ from server.errors import Problem
 from server.settings import MB, Settings
 
 CHUNK_FRAMES = {"objects": 8, "faces": 8, "places": 16, "ocr": 2, "scenes": 128}
-CHUNKS_IN_POOL = 4
+CHUNKS_IN_POOL = 8
 SPARSE_INTERVAL = 8
 SCENE_WIDTH = 256
 AUDIO_WINDOW_MS = 30 * 60 * 1000
@@ -33,22 +33,21 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FramePlan:
-    """Chunks of frame indices, all at one size, and the engine that reads them fastest.
+    """Chunks of frame indices, all at one size.
 
     Every chunk but the first begins with the last `context` frames of the one before it.
     """
 
     height: int
     width: int
-    engine: str
     indices: range
     chunk_frames: int
     context: int = 0
 
     @property
-    def frame_bytes(self) -> int:
-        """The size of one frame's pixels."""
-        return self.height * self.width * 3
+    def sparse(self) -> bool:
+        """Whether so few frames are wanted that decord is as fast, and the pool keeps them."""
+        return self.indices.step >= SPARSE_INTERVAL
 
     def chunks(self) -> Iterator[Chunk]:
         """One chunk after the other."""
@@ -89,7 +88,6 @@ def plan_frames(
     return FramePlan(
         height=height,
         width=width,
-        engine="decord" if frame_interval >= SPARSE_INTERVAL else "pyav",
         indices=range(first, span.end_frame, frame_interval),
         chunk_frames=max(1, min(CHUNK_FRAMES[task], fitting)),
         context=1 if task == "scenes" else 0,

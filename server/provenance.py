@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from server.errors import Problem
+
 BLOCK_BYTES = 1 << 20
+FILES_REMEMBERED = 4096
 
 
 def input_hash(path: Path) -> str:
@@ -19,6 +25,46 @@ def input_hash(path: Path) -> str:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+class InputHashes:
+    """The hashes of files, each read once as long as it stays as it is.
+
+    A file is known by device, inode, size and time of change.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[int, int, int, int], str] = OrderedDict()
+
+    def remember(self, path: str, digest: str) -> None:
+        """Note a hash that was computed elsewhere."""
+        self._known[_identity(path)] = digest
+        while len(self._known) > FILES_REMEMBERED:
+            self._known.popitem(last=False)
+
+    async def of(self, path: str, expected: str | None) -> str:
+        """The file's XXH64; raises Problem (input_hash_mismatch) where it is not `expected`."""
+        try:
+            digest = self._known.get(_identity(path))
+            if digest is None:
+                digest = await asyncio.to_thread(input_hash, Path(path))
+                self.remember(path, digest)
+        except OSError as error:
+            raise Problem(
+                "video_not_found", f"The file cannot be read: {error.strerror}."
+            ) from None
+        if expected is not None and expected.lower() != digest:
+            raise Problem(
+                "input_hash_mismatch",
+                f"The file's XXH64 is {digest}, not {expected}: it is not the file that the "
+                "request means, or it has changed.",
+            )
+        return digest
+
+
+def _identity(path: str) -> tuple[int, int, int, int]:
+    stat = os.stat(path)
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

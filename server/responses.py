@@ -20,6 +20,7 @@ from ipc.results import (
     TextDetection,
     Transcript,
 )
+from server.errors import ProblemDocument
 from server.schemas import ObjectsOptions, OcrOptions, Options
 
 
@@ -111,6 +112,16 @@ class ScenesResponse(Response, frozen=True, kw_only=True):
     scenes: list[Scene]
 
 
+class CombinedResponse(msgspec.Struct, frozen=True):
+    """The answer of `POST /infer`: what each task found, or why it did not."""
+
+    run_id: str
+    input_hash: str
+    video: VideoInfo
+    results: dict[str, Any]
+    errors: dict[str, ProblemDocument]
+
+
 RESPONSES: dict[str, type[Response]] = {
     "objects": ObjectsResponse,
     "faces": FacesResponse,
@@ -141,36 +152,40 @@ def payload(task: str, options: Options, results: Sequence[Result]) -> dict[str,
     return _PAYLOADS[task](options, results)
 
 
-def _items(results: Sequence[Result]) -> list[Any]:
-    return [item for result in results if not isinstance(result, Changes) for item in result.items]
+def items(task: str, results: Sequence[Result]) -> list[Any]:
+    """The items of some results, as the response has them."""
+    found = [item for r in results if not isinstance(r, Changes) for item in r.items]
+    if task != "faces":
+        return found
+    return [Face(**msgspec.structs.asdict(detection)) for detection in found]
 
 
 def _objects(options: Options, results: Sequence[Result]) -> dict[str, Any]:
     assert isinstance(options, ObjectsOptions)
-    return {"model_profile": options.model_profile, "detections": _items(results)}
+    return {"model_profile": options.model_profile, "detections": items("objects", results)}
 
 
 def _faces(options: Options, results: Sequence[Result]) -> dict[str, Any]:
-    found = [msgspec.structs.asdict(detection) for detection in _items(results)]
-    return {"detections": [Face(**detection) for detection in found]}
+    return {"detections": items("faces", results)}
 
 
 def _transcribe(options: Options, results: Sequence[Result]) -> dict[str, Any]:
     languages = (result.language for result in results if isinstance(result, Transcript))
-    return {"language": next(filter(None, languages), None), "segments": _items(results)}
+    segments = items("transcribe", results)
+    return {"language": next(filter(None, languages), None), "segments": segments}
 
 
 def _ocr(options: Options, results: Sequence[Result]) -> dict[str, Any]:
     assert isinstance(options, OcrOptions)
-    return {"language": options.effective_languages[0], "detections": _items(results)}
+    return {"language": options.effective_languages[0], "detections": items("ocr", results)}
 
 
 def _places(options: Options, results: Sequence[Result]) -> dict[str, Any]:
-    return {"classifications": _items(results)}
+    return {"classifications": items("places", results)}
 
 
 def _scenes(options: Options, results: Sequence[Result]) -> dict[str, Any]:
-    return {"scenes": _items(results)}
+    return {"scenes": items("scenes", results)}
 
 
 _PAYLOADS: dict[str, Callable[[Options, Sequence[Result]], dict[str, Any]]] = {

@@ -168,24 +168,88 @@ OPTIONS: dict[str, type[Options]] = {
 T = TypeVar("T", Video, Options)
 
 
-def parse(task: str, body: bytes) -> tuple[Video, Options]:
-    """Decode the body of a single-task request; raises Problem."""
+def parse(task: str, body: bytes, uploaded: bool = False) -> tuple[Video, Options]:
+    """Decode the body of a single-task request; raises Problem.
+
+    The body of an upload has no `video_path`.
+    """
+    fields = _object(body)
+    errors: list[FieldError] = []
+    video = _video(fields, uploaded, errors)
+    options = _convert(fields, OPTIONS[task], errors)
+    if errors:
+        raise _invalid(errors)
+    assert video is not None
+    assert options is not None
+    return video, options
+
+
+def parse_combined(
+    body: bytes, uploaded: bool = False
+) -> tuple[Video, dict[str, Options], dict[str, Problem]]:
+    """Decode the body of `POST /infer`; raises Problem.
+
+    A task whose fields are not valid is told of in the last mapping, and spoils no other.
+    """
+    fields = _object(body)
+    tasks = fields.pop("tasks", None)
+    errors: list[FieldError] = []
+    video = _video(fields, uploaded, errors)
+    errors += [FieldError(name, "unknown field") for name in fields]
+    if not isinstance(tasks, dict) or not tasks:
+        errors.append(FieldError("tasks", "expected an object with a task or more"))
+        tasks = {}
+    errors += [
+        FieldError(f"tasks.{task}", f"unknown task; there are {', '.join(OPTIONS)}")
+        for task in tasks
+        if task not in OPTIONS
+    ]
+    if errors:
+        raise _invalid(errors)
+    assert video is not None
+    good, bad = _options(tasks)
+    return video, good, bad
+
+
+def _options(tasks: dict[str, Any]) -> tuple[dict[str, Options], dict[str, Problem]]:
+    good: dict[str, Options] = {}
+    bad: dict[str, Problem] = {}
+    for task, fields in tasks.items():
+        errors: list[FieldError] = []
+        if not isinstance(fields, dict):
+            errors.append(FieldError(f"tasks.{task}", "expected an object"))
+            fields = {}
+        options = _convert(fields, OPTIONS[task], errors)
+        if options is None or errors:
+            bad[task] = _invalid(errors)
+        else:
+            good[task] = options
+    return good, bad
+
+
+def _object(body: bytes) -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
         raise Problem("invalid_json", f"The body is not valid JSON: {error}.") from None
     if not isinstance(fields, dict):
         raise Problem("invalid_request", "The body must be a JSON object.", errors=[])
+    return fields
+
+
+def _video(fields: dict[str, Any], uploaded: bool, errors: list[FieldError]) -> Video | None:
+    """Take the fields of every request out of `fields`."""
     of_video = {k: fields.pop(k) for k in Video.__struct_fields__ if k in fields}
-    errors: list[FieldError] = []
-    video = _convert(of_video, Video, errors)
-    options = _convert(fields, OPTIONS[task], errors)
-    if errors:
-        listed = "; ".join(f"{error.field}: {error.message}" for error in errors)
-        raise Problem("invalid_request", f"The request is not valid: {listed}.", errors=errors)
-    assert video is not None
-    assert options is not None
-    return video, options
+    if uploaded:
+        if "video_path" in of_video:
+            errors.append(FieldError("video_path", "an upload has none"))
+        of_video["video_path"] = "upload"
+    return _convert(of_video, Video, errors)
+
+
+def _invalid(errors: list[FieldError]) -> Problem:
+    listed = "; ".join(f"{error.field}: {error.message}" for error in errors)
+    return Problem("invalid_request", f"The request is not valid: {listed}.", errors=errors)
 
 
 def _convert(fields: dict[str, Any], kind: type[T], errors: list[FieldError]) -> T | None:

@@ -49,4 +49,4 @@ def test_a_long_video_is_analysed_in_bounded_memory(tmp_path: Path) -> None:
         found = [item["frame_index"] for item in answers[0].json()["detections"]]
         assert found == list(range(FRAMES))
         assert 0 < max(peaks.values()) < LIMIT_BYTES, peaks
-        assert server.client.get("/health").json()["frame_pool"]["used"] == 0
+        assert server.client.get("/health").json()["frame_pool"]["leased"] == 0

@@ -1,0 +1,38 @@
+"""Clients that hang up: what they asked for is given up at once, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from server.metrics import Metrics
+
+T = TypeVar("T")
+
+
+async def until_hangup(receive: Receive, work: Awaitable[T], metrics: Metrics) -> T:
+    """Await `work` while the client listens; the request's body must have been read.
+
+    Raises ClientDisconnect, with `work` cancelled and at its end, where the client hangs up.
+    """
+    working = asyncio.ensure_future(work)
+    listening = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            metrics.cancelled.inc()
+            raise ClientDisconnect
+        return await working
+    finally:
+        for task in (working, listening):
+            task.cancel()
+        await asyncio.gather(working, listening, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,198 @@
+"""Uploads: the `file` part of a multipart body goes to disk as it comes, and is gone after use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import xxhash
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from server.errors import FieldError, Problem
+
+BLOCK_BYTES = 1 << 20
+MAX_REQUEST_BYTES = 1 << 20
+# What a body may hold beside its file: the `request` part and the framing.
+SLACK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that was sent, and the JSON that was sent with it."""
+
+    path: str
+    """Where this process's children, being the same user, can open the file."""
+    input_hash: str
+    """XXH64 of the file's bytes, 16 hex digits."""
+    size_bytes: int
+    request: bytes
+    """The `request` part; `{}` where there is none."""
+
+
+@asynccontextmanager
+async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
+    """Take in a multipart/form-data body: the `file` part to disk, the `request` part to memory.
+
+    The file has no name, so nothing is left of it after the block, whatever happens in between.
+    Raises Problem: upload_too_large over `max_bytes`, before anything is read where the client
+    declares it; invalid_request where the body is not a `file` and at most one `request` part.
+    Raises ClientDisconnect where the client hangs up.
+    """
+    if int(request.headers.get("content-length", 0)) > max_bytes + SLACK_BYTES:
+        raise _file_too_large(max_bytes)
+    form = _Form(max_bytes)
+    parser = _parser(request, form)
+    with tempfile.TemporaryFile() as file:
+        try:
+            input_hash = await _receive(request, parser, form, file)
+            path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+            sent = bytes(form.request) if "request" in form.names else b"{}"
+            yield Upload(path, input_hash, form.size_bytes, sent)
+        finally:
+            # In a thread: it frees the blocks, and waits for a write whose awaiter was cancelled.
+            await asyncio.shield(asyncio.to_thread(file.close))
+
+
+async def _receive(request: Request, parser: MultipartParser, form: _Form, file: IO[bytes]) -> str:
+    """Read the body to its end; returns the XXH64 of the file."""
+    digest = xxhash.xxh64()
+
+    def write(block: bytearray) -> None:
+        file.write(block)
+        digest.update(block)
+
+    body_bytes = 0
+    async for chunk in request.stream():
+        body_bytes += len(chunk)
+        if body_bytes > form.max_bytes + SLACK_BYTES:
+            raise _file_too_large(form.max_bytes)
+        try:
+            parser.write(chunk)
+        except FormParserError as error:
+            raise _invalid("", f"its syntax is broken: {error}") from None
+        if len(form.unwritten) >= BLOCK_BYTES:
+            await asyncio.to_thread(write, form.take())
+    form.check()
+    await asyncio.to_thread(write, form.take())
+    await asyncio.to_thread(file.flush)
+    return digest.hexdigest()
+
+
+class _Form:
+    """What the parser has found so far, told through its callbacks; they raise Problem."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.names: set[str] = set()
+        self.request = bytearray()
+        self.size_bytes = 0
+        self.unwritten = bytearray()
+        self._name = ""
+        self._header = b""
+        self._value = b""
+        self._disposition = b""
+        self._ended = False
+
+    def take(self) -> bytearray:
+        """The part of the file that came since the last call."""
+        taken, self.unwritten = self.unwritten, bytearray()
+        return taken
+
+    def check(self) -> None:
+        """The body is over: it must be whole, and hold a file."""
+        if not self._ended:
+            raise _invalid("", "it ends before its closing boundary")
+        if "file" not in self.names:
+            raise _invalid("file", "it has no `file` part, which is the video")
+
+    def on_part_begin(self) -> None:
+        """No header of the new part is known."""
+        self._disposition = b""
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a header's name."""
+        self._header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a header's value."""
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        """Of all headers only the one with the part's name counts."""
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def on_headers_finished(self) -> None:
+        """The part's name is known."""
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode(errors="replace")
+        if self._name not in ("file", "request"):
+            raise _invalid(self._name, f"{self._name!r} is none of its parts: `file`, `request`")
+        if self._name in self.names:
+            raise _invalid(self._name, f"it has more than one `{self._name}` part")
+        self.names.add(self._name)
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """A piece of the part's content."""
+        if self._name == "file":
+            self.size_bytes += end - start
+            if self.size_bytes > self.max_bytes:
+                raise _file_too_large(self.max_bytes)
+            self.unwritten += data[start:end]
+        else:
+            self.request += data[start:end]
+            if len(self.request) > MAX_REQUEST_BYTES:
+                raise Problem(
+                    "upload_too_large",
+                    f"The `request` part is larger than {MAX_REQUEST_BYTES} bytes.",
+                )
+
+    def on_end(self) -> None:
+        """The closing boundary."""
+        self._ended = True
+
+
+def _parser(request: Request, form: _Form) -> MultipartParser:
+    _, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise _invalid("", "its Content-Type names no boundary")
+    try:
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": form.on_part_begin,
+                "on_header_field": form.on_header_field,
+                "on_header_value": form.on_header_value,
+                "on_header_end": form.on_header_end,
+                "on_headers_finished": form.on_headers_finished,
+                "on_part_data": form.on_part_data,
+                "on_end": form.on_end,
+            },
+        )
+    except FormParserError as error:
+        raise _invalid("", f"its boundary is of no use: {error}") from None
+
+
+def _invalid(field: str, message: str) -> Problem:
+    return Problem(
+        "invalid_request",
+        f"The multipart body is not valid: {message}.",
+        errors=[FieldError(field, message)],
+    )
+
+
+def _file_too_large(max_bytes: int) -> Problem:
+    return Problem(
+        "upload_too_large",
+        f"The upload is larger than {max_bytes} bytes, which is what MAX_UPLOAD_MB allows. Send "
+        "less of the video, or name a file on the service's machine with video_path.",
+    )
