@@ -20,7 +20,8 @@ def apply(model: Model, spec: Spec, subject: Subject, arena: ArenaView) -> Resul
     """Run the three steps of `model` on `subject`.
 
     On CUDA out of memory the batch is halved; one frame that still does not fit is tried again
-    with the cache emptied; after that the process ends, and the front tries a fresh one.
+    with the cache emptied; after that, or when the device itself fails, the process ends, and the
+    front tries a fresh one.
     """
     if "torch" not in sys.modules:
         return run(model, spec, subject, arena)
@@ -28,6 +29,9 @@ def apply(model: Model, spec: Spec, subject: Subject, arena: ArenaView) -> Resul
 
     try:
         return run(model, spec, subject, arena)
+    except torch.AcceleratorError:
+        log.exception("the device failed: this worker is replaced")
+        raise SystemExit(1) from None
     except torch.OutOfMemoryError:
         log.warning("out of device memory", extra={"model": model.info.model_name})
     # The traceback keeps the batch's tensors alive: free memory only once it is gone.

@@ -15,7 +15,7 @@ from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
 from ipc import child
 from ipc.channel import Endpoint
-from ipc.config import WorkerConfig
+from ipc.config import ModelTask, WorkerConfig
 from ipc.frames import ArenaView
 from ipc.messages import (
     FromChild,
@@ -76,7 +76,6 @@ class Worker:
         self._weights = WeightsStore(Path(config.model_cache_dir))
         self._registry = Registry(Runtime(device, config.precision, self._weights))
         self._arena = ArenaView(config.arena)
-        self._failed: dict[str, str] = {}
 
     def preload(self) -> dict[str, ModelInfo]:
         """Load what the deployment wants at hand; what cannot be had is left to health to tell."""
@@ -86,20 +85,17 @@ class Worker:
                 loaded[model_key(spec)] = self._registry.get(spec).info
             except ModelUnavailable as error:
                 log.warning("not preloaded", extra={"reason": str(error)})
-                self._failed[model_key(spec)] = str(error)
         return loaded
 
     def answer(self, request: Load | Infer) -> FromChild:
         """Load a model, or apply one; raises child.TaskError with the contract's code."""
         try:
             model = self._registry.get(request.spec)
-            self._failed.pop(model_key(request.spec), None)
             if isinstance(request, Load):
                 return Loaded(request.id, model.info)
             started = time.perf_counter()
             result = apply(model, request.spec, request.subject, self._arena)
         except ModelUnavailable as error:
-            self._failed[model_key(request.spec)] = str(error)
             raise child.TaskError("model_unavailable", str(error)) from error
         except InvalidSpec as error:
             raise child.TaskError("invalid_request", str(error)) from error
@@ -120,7 +116,13 @@ class Worker:
         return total - free, total
 
     def _model_states(self) -> dict[str, str]:
-        states = {
-            name: self._weights.status(name, task) for task, name in self._config.default_models
-        }
-        return states | {key: f"failed: {why}" for key, why in self._failed.items()}
+        return {name: self._model_state(name, task) for task, name in self._config.default_models}
+
+    def _model_state(self, name: str, task: ModelTask) -> str:
+        """Ready, missing, or failed and why; a file that will not load counts as failed."""
+        if (why := self._registry.failures.get(name)) is not None:
+            return f"failed: {why}"
+        try:
+            return self._weights.status(name, task)
+        except ModelUnavailable as error:
+            return f"failed: {error}"

@@ -40,6 +40,7 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(name, log_level)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     module, function = entry.split(":")
     getattr(importlib.import_module(module), function)(endpoint, config)
     logging.shutdown()
@@ -83,13 +84,21 @@ def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
         logs.request_id.set(None)
 
 
-def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
-    """Tell the front every second that this interpreter runs; die with the front."""
+def _die_with_parent() -> None:
+    """However the front ends, its children do not outlive it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    while not wait([parent.sentinel], timeout=HEARTBEAT_S):
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
+    """Tell the front every second that this interpreter runs."""
+    stopped = threading.Event()
+    while not stopped.wait(HEARTBEAT_S):
         try:
             endpoint.send(heartbeat())
         except OSError:
-            break
-    os._exit(1)
+            os._exit(1)  # the front is gone, or has given this process up
+        except Exception:
+            log.exception("no heartbeat: what it was to tell could not be found out")

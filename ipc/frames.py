@@ -18,8 +18,10 @@ mono sound at 16 kHz as int16.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -73,34 +75,49 @@ class ArenaView:
 
 
 class Arena:
-    """The arena's owner: creates the file with all its pages, and unlinks it."""
+    """The arena's owner: creates the file with all its pages, and unlinks it.
+
+    It holds a lock on the file as long as it lives. A pid would not do to tell whether an arena has
+    an owner: containers that share /dev/shm number their processes each on their own.
+    """
 
     def __init__(self, size_bytes: int) -> None:
-        self.name = f"{PREFIX}{os.getpid()}-frames"
+        self.name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}-frames"
         self.size_bytes = slot_bytes(size_bytes)
+        self._fd = -1
 
     def create(self) -> None:
         """Reserve every page; raises OSError (ENOSPC) where /dev/shm cannot hold them."""
-        fd = os.open(SHM / self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._fd = os.open(SHM / self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            os.posix_fallocate(fd, 0, self.size_bytes)
+            os.posix_fallocate(self._fd, 0, self.size_bytes)
         except OSError:
             self.unlink()
             raise
-        finally:
-            os.close(fd)
 
     def unlink(self) -> None:
         """Remove the name; the memory goes when the last process unmaps it."""
         (SHM / self.name).unlink(missing_ok=True)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def sweep() -> list[str]:
-    """Unlink the arenas of fronts that are dead, and return their names."""
+    """Unlink the arenas whose fronts are dead, and return their names."""
     swept = []
     for path in SHM.glob(f"{PREFIX}*-frames"):
-        pid = path.name.removeprefix(PREFIX).removesuffix("-frames")
-        if pid.isdigit() and not Path("/proc", pid).exists():
+        try:
+            fd = os.open(path, os.O_RDWR)
+        except OSError:
+            continue  # another user's, or just gone
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink(missing_ok=True)
             swept.append(path.name)
+        except BlockingIOError:
+            continue  # its front lives
+        finally:
+            os.close(fd)
     return swept

@@ -72,7 +72,7 @@ def model_key(spec: Spec) -> str:
         case ObjectsSpec() | FacesSpec() | TranscribeSpec():
             return f"{task_of(spec)}/{spec.model_name}"
         case OcrSpec():
-            return f"ocr/{'+'.join(spec.languages)}"
+            return f"ocr/{'+'.join(sorted(set(spec.languages)))}"
         case PlacesSpec() | ScenesSpec():
             return task_of(spec)
 

@@ -8,6 +8,7 @@ import av
 
 from ipc.child import TaskError
 from ipc.frames import SAMPLE_RATE, Samples
+from server.containers import open_container
 from server.index import best_audio
 
 PREROLL_S = 1.0
@@ -21,7 +22,7 @@ def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
     wanted = min(len(out), round((end_ms - start_ms) * SAMPLE_RATE / 1000))
     filled = 0
     try:
-        with av.open(path) as container:
+        with open_container(path) as container:
             stream = best_audio(container)
             if stream is None:
                 raise TaskError("no_audio_stream", "The file has no audio stream.")

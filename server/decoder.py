@@ -36,6 +36,8 @@ from server.index import MediaIndex, read_index
 from server.pictures import Picture
 from server.readers import AvReader, DecordReader, Disagreement
 
+Identity = tuple[str, int, int, int]
+
 OPEN_SOURCES = 2
 DECORD_PIXEL_FORMATS = ("yuv420p",)
 
@@ -100,24 +102,35 @@ class Decoder:
 
     def __init__(self, arena: ArenaView) -> None:
         self._arena = arena
-        self._sources: OrderedDict[tuple[str, int, int, int], Source] = OrderedDict()
+        self._sources: OrderedDict[Identity, Source] = OrderedDict()
 
     def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
         """One reply to one request; raises child.TaskError with the contract's code."""
-        match request:
-            case Probe():
-                index = self._source(request.path).index
-                span = index.range(request.start_ms, request.end_ms)
-                return Probed(request.id, index.info(), span)
-            case Decode():
-                return self._decode(request)
-            case DecodeAudio():
-                return self._decode_audio(request)
+        try:
+            match request:
+                case Probe():
+                    index = self._source(request.path).index
+                    span = index.range(request.start_ms, request.end_ms)
+                    return Probed(request.id, index.info(), span)
+                case Decode():
+                    return self._decode(request)
+                case DecodeAudio():
+                    return self._decode_audio(request)
+        except av.FFmpegError as error:
+            reason = f"The video cannot be decoded: {error.strerror}."
+            raise child.TaskError("undecodable_video", reason) from error
+        except OSError as error:
+            reason = f"The file cannot be read: {error.strerror}."
+            raise child.TaskError("video_not_found", reason) from error
 
     def tidy(self) -> None:
         """Let go of files that are gone: an upload's disk space is free once nobody has it open."""
         for key in list(self._sources):
-            if not os.path.exists(key[0]):
+            try:
+                gone = _identity(key[0]) != key
+            except OSError:
+                gone = True
+            if gone:
                 del self._sources[key]
 
     def _decode(self, request: Decode) -> Decoded:
@@ -156,11 +169,16 @@ class Decoder:
 
     def _source(self, path: str) -> Source:
         """The open file; one that has changed since is opened anew."""
-        stat = os.stat(path)
-        key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        key = _identity(path)
         if key not in self._sources:
             self._sources[key] = Source(path)
         self._sources.move_to_end(key)
         while len(self._sources) > OPEN_SOURCES:
             self._sources.popitem(last=False)
         return self._sources[key]
+
+
+def _identity(path: str) -> Identity:
+    """What tells a file from what lies under its name later."""
+    stat = os.stat(path)
+    return path, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ PROBE_DEADLINE_S = 60.0
 DECODE_DEADLINE_S = 30.0
 DEADLINE_PER_FRAME_S = 0.25
 DEADLINE_PER_AUDIO_MS = 0.001
+SLOWEST_DISK_BYTES_PER_S = 20_000_000
 HOPELESS_STARTS = 3
 
 
@@ -64,7 +66,7 @@ class Decoders:
         """Write sound into the one slot of `lease`; raises Problem (undecodable_video)."""
         offset = lease.entries[0].slot.offset
         message = DecodeAudio(next_id(), _request_id(), path, start_ms, end_ms, offset, capacity)
-        deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_AUDIO_MS * end_ms
+        deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_AUDIO_MS * (end_ms - start_ms)
         reply = await self._ask(path, message, deadline_s, lease)
         assert isinstance(reply, AudioDecoded)
         return reply
@@ -72,7 +74,9 @@ class Decoders:
     async def _ask(
         self, path: str, message: Any, deadline_s: float, lease: Lease | None = None
     ) -> FromChild:
-        child, reply = await self._line.send(lambda: self._choose(path), message, deadline_s, lease)
+        child, reply = await self._line.send(
+            lambda: self._choose(path), message, deadline_s + _indexing_s(path), lease
+        )
         self._last_path[child.spec.name] = path
         try:
             answer = await reply
@@ -93,6 +97,14 @@ class Decoders:
         return min(
             free, key=lambda child: self._last_path.get(child.spec.name) != path, default=None
         )
+
+
+def _indexing_s(path: str) -> float:
+    """How long a slow disk may take to read the whole file, to find all its frames."""
+    try:
+        return os.stat(path).st_size / SLOWEST_DISK_BYTES_PER_S
+    except OSError as error:
+        raise Problem("video_not_found", f"The file cannot be read: {error.strerror}.") from None
 
 
 def _request_id() -> str:

@@ -25,7 +25,7 @@ from ipc.messages import (
     task_of,
 )
 from ipc.results import Result
-from server.errors import Problem
+from server.errors import FieldError, Problem
 from server.metrics import Metrics
 from server.placement import Line, next_id
 from server.pool import Lease
@@ -36,6 +36,8 @@ HOPELESS_STARTS = 3
 LOAD_COST_S = 2.0
 FIRST_GUESS_S = 0.1
 SMOOTHING = 0.3
+BATCH_DEADLINE_S = 600.0
+CHECKED_BY_WORKER = {"objects": "classes", "ocr": "languages", "transcribe": "language"}
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,22 @@ class Dispatcher:
     async def _send(
         self, route: Route, message: Load | Infer, lease: Lease | None
     ) -> tuple[Child, FromChild]:
-        for _ in range(ATTEMPTS):
+        attempts = 0
+        while attempts < ATTEMPTS:
             child, pending = await self._line.send(
-                lambda: self._choose(route), message, route.timeout_s, lease
+                lambda: self._choose(route), message, _deadline_s(route, message), lease
             )
             cost_s = self._cost_s(child, route.spec)
             self._backlog_s[child.spec.name] += cost_s
             try:
                 reply = await pending
-            except ChildDied:
+            except ChildDied as death:
+                attempts += death.running
                 continue
             finally:
                 self._backlog_s[child.spec.name] -= cost_s
             if isinstance(reply, Failed):
-                raise Problem(reply.code, reply.detail)
+                raise _problem(reply, task_of(route.spec))
             return child, reply
         raise Problem("no_worker_ready", _lethal(route.spec, message))
 
@@ -152,6 +156,21 @@ class Dispatcher:
         key = (child.spec.name, task)
         known = self._seconds.setdefault(key, seconds)
         self._seconds[key] = known + SMOOTHING * (seconds - known)
+
+
+def _deadline_s(route: Route, message: Load | Infer) -> float:
+    """When a worker counts as hung: a batch of frames is small, sound and downloads may be long."""
+    if isinstance(message, Infer) and isinstance(message.subject, Frames):
+        return min(BATCH_DEADLINE_S, route.timeout_s)
+    return route.timeout_s
+
+
+def _problem(failure: Failed, task: str) -> Problem:
+    """What the client is told; a worker refuses one field of each task."""
+    errors = None
+    if failure.code == "invalid_request":
+        errors = [FieldError(CHECKED_BY_WORKER.get(task, ""), failure.detail)]
+    return Problem(failure.code, failure.detail, errors=errors)
 
 
 def _lethal(spec: Spec, message: Load | Infer) -> str:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from ipc.child import TaskError
 from ipc.messages import MediaRange, VideoInfo
+from server.containers import open_container
+
+LONGEST_MS = 7 * 24 * 3_600_000
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def _clamp(value: float | None, least: float, most: float, default: float) -> fl
 def read_index(path: str) -> MediaIndex:
     """Read every packet's header; raises child.TaskError (undecodable_video)."""
     try:
-        with av.open(path) as container:
+        with open_container(path) as container:
             video = _best_video(container)
             audio = best_audio(container)
             packets = _Packets()
@@ -104,9 +107,15 @@ def read_index(path: str) -> MediaIndex:
         raise TaskError(
             "undecodable_video", f"The file cannot be read: {error.strerror}."
         ) from None
+    if index.info().duration_ms > LONGEST_MS or _length_ms(index.audio_ms) > LONGEST_MS:
+        raise TaskError("undecodable_video", "The file claims to be longer than a week.")
     if index.video is None and index.audio_ms is None:
         raise TaskError("undecodable_video", "The file holds neither a picture nor sound.")
     return index
+
+
+def _length_ms(bounds_ms: tuple[float, float] | None) -> float:
+    return 0.0 if bounds_ms is None else bounds_ms[1] - bounds_ms[0]
 
 
 def _best_video(container: av.container.InputContainer) -> av.VideoStream | None:

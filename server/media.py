@@ -18,7 +18,7 @@ def resolve(video_path: str, roots: tuple[str, ...]) -> Path:
         allowed = any(path.is_relative_to(root) for root in roots)
         if allowed and path.is_file():
             return path
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise Problem("video_not_found", f"{video_path!r} is no usable path: {error}.") from None
     if not allowed:
         raise Problem(

@@ -15,8 +15,10 @@ from ipc import logs
 from server.errors import Problem
 from server.metrics import Metrics
 from server.render import problem_response
+from server.schemas import OPTIONS
 
 OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
+COUNTED_TASKS = frozenset({*OPTIONS, "all"})
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -60,8 +62,8 @@ class RequestContext:
         level = logging.DEBUG if path in OPEN_PATHS or path == "/metrics" else logging.INFO
         event = {"method": scope["method"], "path": path, "status": status}
         log.log(level, "request", extra=event | {"ms": round(elapsed_s * 1000, 1)})
-        if path == "/infer" or path.startswith("/infer/"):
-            task = scope.get("path_params", {}).get("task", "all")
+        task = "all" if path == "/infer" else path.removeprefix("/infer/")
+        if task in COUNTED_TASKS:
             self._metrics.requests.labels(task, str(status)).inc()
             self._metrics.request_duration.labels(task).observe(elapsed_s)
 

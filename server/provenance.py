@@ -7,6 +7,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from server.errors import Problem
 
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
+HASHED_AT_ONCE = 4  # threads of their own: a stalled disk must not hold up anything else
 
 
 def input_hash(path: Path) -> str:
@@ -34,6 +36,7 @@ class InputHashes:
     """
 
     def __init__(self) -> None:
+        self._readers = ThreadPoolExecutor(HASHED_AT_ONCE, "hash")
         self._known: OrderedDict[tuple[int, int, int, int], str] = OrderedDict()
 
     def remember(self, path: str, digest: str) -> None:
@@ -47,7 +50,8 @@ class InputHashes:
         try:
             digest = self._known.get(_identity(path))
             if digest is None:
-                digest = await asyncio.to_thread(input_hash, Path(path))
+                loop = asyncio.get_running_loop()
+                digest = await loop.run_in_executor(self._readers, input_hash, Path(path))
                 self.remember(path, digest)
         except OSError as error:
             raise Problem(

@@ -14,6 +14,7 @@ import av
 import decord
 import numpy as np
 
+from server.containers import open_container
 from server.index import VideoIndex
 from server.pictures import AvPicture, Picture, RgbPicture
 
@@ -82,7 +83,7 @@ class AvReader:
         """Nothing to do: PyAV does not decode ahead."""
 
     def _open(self) -> None:
-        self._container = av.open(self._path)
+        self._container = open_container(self._path)
         self._stream = self._container.streams[self._index.stream_index]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = THREADS

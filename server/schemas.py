@@ -230,7 +230,7 @@ def _options(tasks: dict[str, Any]) -> tuple[dict[str, Options], dict[str, Probl
 def _object(body: bytes) -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("invalid_json", f"The body is not valid JSON: {error}.") from None
     if not isinstance(fields, dict):
         raise Problem("invalid_request", "The body must be a JSON object.", errors=[])

@@ -64,9 +64,11 @@ class Service:
 
     async def stop(self) -> None:
         """End the children, and leave nothing in /dev/shm."""
-        await asyncio.gather(*(child.stop() for child in self.children))
-        await asyncio.gather(*self._running)
-        self.arena.unlink()
+        try:
+            await asyncio.gather(*(child.stop() for child in self.children))
+            await asyncio.gather(*self._running)
+        finally:
+            self.arena.unlink()
 
     @property
     def ready(self) -> bool:
@@ -102,8 +104,9 @@ class Service:
         for document in errors.values():
             if not results:
                 raise Problem(document.code, document.detail, errors=document.errors)
-        first = next(iter(results.values()))
-        return CombinedResponse(first.run_id, first.input_hash, first.video, results, errors)
+        in_order = {task: results[task] for task in request.tasks if task in results}
+        first = next(iter(in_order.values()))
+        return CombinedResponse(first.run_id, first.input_hash, first.video, in_order, errors)
 
     async def _run(self, request: Request, emit: Emit) -> None:
         analysis = Analysis(

@@ -29,7 +29,14 @@ log = logging.getLogger(__name__)
 
 
 class ChildDied(Exception):
-    """The process that held a request died before it answered."""
+    """The process that held a request died before it answered.
+
+    `running` says whether it was at this one; the others only waited in its queue.
+    """
+
+    def __init__(self, name: str, *, running: bool) -> None:
+        super().__init__(name)
+        self.running = running
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,10 @@ class Child:
     async def _live(self) -> str:
         """One process, from start to death; returns why it died."""
         self._set_state("starting")
-        incarnation = self._incarnation = self._spawn()
+        try:
+            incarnation = self._incarnation = self._spawn()
+        except OSError as error:
+            return f"it could not be started: {error}"
         try:
             reason = await self._watch(incarnation)
         finally:
@@ -223,6 +233,8 @@ class Child:
             loop.call_soon_threadsafe(self._receive, incarnation, message)
 
     def _receive(self, incarnation: _Incarnation, message: FromChild) -> None:
+        if incarnation is not self._incarnation:
+            return  # it was given up already
         incarnation.last_sign = time.monotonic()
         match message:
             case Ready():
@@ -251,10 +263,10 @@ class Child:
         self._incarnation = None
         self.resident.clear()
         flights, self._flights = self._flights, {}
-        for flight in flights.values():
+        for place, flight in enumerate(flights.values()):
             flight.land()
             if not flight.reply.done():
-                flight.reply.set_exception(ChildDied(self.spec.name))
+                flight.reply.set_exception(ChildDied(self.spec.name, running=place == 0))
 
     def _set_state(self, state: str) -> None:
         self.state = state

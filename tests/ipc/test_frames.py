@@ -55,15 +55,20 @@ def test_more_than_there_is_fails_at_once_and_leaves_nothing() -> None:
 
 
 def test_only_the_arenas_of_the_dead_are_swept() -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait(60)
-    left = SHM / f"eioku-{dead.pid}-frames"
-    left.write_bytes(b"x")
-    living = SHM / f"eioku-{os.getpid()}-frames"
-    living.write_bytes(b"x")
+    script = (
+        "import os; from ipc.frames import Arena; arena = Arena(4096); arena.create();"
+        "print(arena.name, flush=True); os._exit(1)"
+    )
+    dead = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    left = SHM / dead.stdout.strip()
+    assert left.is_file()
+    living = Arena(4096)
+    living.create()
     try:
         assert left.name in sweep()
         assert not left.exists()
-        assert living.exists()
+        assert (SHM / living.name).exists()
     finally:
         living.unlink()
