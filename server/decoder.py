@@ -76,12 +76,18 @@ class Source:
             except (decord.DECORDError, Disagreement) as error:
                 log.warning("decord failed", extra={"reason": str(error).splitlines()[0]})
                 self._decord_can = False
-                self._readers.pop("decord", None)
+                if (reader := self._readers.pop("decord", None)) is not None:
+                    reader.close()
             else:
                 return
         rest = [frame_index for frame_index in wanted if frame_index > done]
         self.engine = "pyav"
         yield from self._reader("pyav").read(rest)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for reader in self._readers.values():
+            reader.close()
 
     def park(self) -> None:
         """Decode nothing until the next `read`."""
@@ -131,7 +137,7 @@ class Decoder:
             except OSError:
                 gone = True
             if gone:
-                del self._sources[key]
+                self._sources.pop(key).close()
 
     def _decode(self, request: Decode) -> Decoded:
         started = time.perf_counter()
@@ -174,7 +180,7 @@ class Decoder:
             self._sources[key] = Source(path)
         self._sources.move_to_end(key)
         while len(self._sources) > OPEN_SOURCES:
-            self._sources.popitem(last=False)
+            self._sources.popitem(last=False)[1].close()
         return self._sources[key]
 
 

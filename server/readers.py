@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import av
 import decord
@@ -59,6 +59,10 @@ class DecordReader:
         self._reader.seek(0)
         self._next = None
 
+    def close(self) -> None:
+        """Let go of the file."""
+        del self._reader
+
 
 class AvReader:
     """Reads with PyAV, which decodes only what it is asked for; damaged frames are left out."""
@@ -67,6 +71,7 @@ class AvReader:
         self._path = path
         self._index = index
         self._seekable = True
+        self._current: av.VideoFrame | None = None
         self._open()
 
     def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
@@ -81,6 +86,12 @@ class AvReader:
 
     def park(self) -> None:
         """Nothing to do: PyAV does not decode ahead."""
+
+    def close(self) -> None:
+        """Let go of the file now: in the cycle with its generator it would stay open."""
+        self._current = None
+        self._frames.close()
+        self._container.close()
 
     def _open(self) -> None:
         self._container = open_container(self._path)
@@ -106,6 +117,7 @@ class AvReader:
             self._seek(keyframe)
         if self._current is None or self._pts(self._current) > self._index.pts[frame_index]:
             self._seekable = False
+            self.close()
             self._open()
 
     def _seek(self, keyframe: int) -> None:
@@ -116,7 +128,7 @@ class AvReader:
     def _advance(self) -> None:
         self._current = next(self._frames, None)
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
+    def _decode(self) -> Generator[av.VideoFrame, None, None]:
         packets = self._container.demux(self._stream)
         while True:
             try:
