@@ -176,7 +176,9 @@ def _stamped(frames: Iterator[Frame]) -> Iterator[Frame]:
 def _grey_frames(shapes: Sequence[Shape], width: int, height: int) -> Iterator[av.VideoFrame]:
     """One frame again and again, with only the stamp and the block of the shape drawn anew."""
     frame = video_frame(np.full((height, width, 3), _GREY, np.uint8), 0)
-    planes = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
+    planes: list[Frame] = [
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes
+    ]
     planes[0] = planes[0][:, :width]
     side = _block_side(height)
     blank = np.full((side, side, 3), _GREY, np.uint8)

@@ -15,6 +15,8 @@ import xxhash
 
 from server.errors import Problem
 
+Identity = tuple[int, int, int, int]
+
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
 HASHED_AT_ONCE = 4  # threads of their own: a stalled disk must not hold up anything else
@@ -37,7 +39,8 @@ class InputHashes:
 
     def __init__(self) -> None:
         self._readers = ThreadPoolExecutor(HASHED_AT_ONCE, "hash")
-        self._known: OrderedDict[tuple[int, int, int, int], str] = OrderedDict()
+        self._known: OrderedDict[Identity, str] = OrderedDict()
+        self._reading: dict[Identity, asyncio.Future[str]] = {}
 
     def remember(self, path: str, digest: str) -> None:
         """Note a hash that was computed elsewhere."""
@@ -48,11 +51,7 @@ class InputHashes:
     async def of(self, path: str, expected: str | None) -> str:
         """The file's XXH64; raises Problem (input_hash_mismatch) where it is not `expected`."""
         try:
-            digest = self._known.get(_identity(path))
-            if digest is None:
-                loop = asyncio.get_running_loop()
-                digest = await loop.run_in_executor(self._readers, input_hash, Path(path))
-                self.remember(path, digest)
+            digest = self._known.get(_identity(path)) or await self._read(path)
         except OSError as error:
             raise Problem(
                 "video_not_found", f"The file cannot be read: {error.strerror}."
@@ -65,8 +64,20 @@ class InputHashes:
             )
         return digest
 
+    async def _read(self, path: str) -> str:
+        """Hash the file, in a thread; those who ask for it meanwhile wait for the same reading."""
+        identity = _identity(path)
+        if identity not in self._reading:
+            loop = asyncio.get_running_loop()
+            reading = loop.run_in_executor(self._readers, input_hash, Path(path))
+            self._reading[identity] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(identity))
+        digest = await asyncio.shield(self._reading[identity])
+        self.remember(path, digest)
+        return digest
 
-def _identity(path: str) -> tuple[int, int, int, int]:
+
+def _identity(path: str) -> Identity:
     stat = os.stat(path)
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
