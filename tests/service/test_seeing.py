@@ -23,7 +23,10 @@ def iou(a: dict[str, float], b: dict[str, float]) -> float:
 def test_every_shape_is_found_in_its_frame(tmp_path: Path) -> None:
     clip = tmp_path / "shapes.mp4"
     truth = make_small(clip, seconds=FRAMES / 30, width=640, height=360, audio=False)
-    with running(MODEL_CACHE_DIR=str(tmp_path), MEDIA_ROOTS=str(tmp_path)) as server:
+    with running(
+        MODEL_CACHE_DIR=str(tmp_path), MEDIA_ROOTS=str(tmp_path), PRELOAD="scenes"
+    ) as server:
+        assert server.client.get("/health").json()["models_loaded"] == ["scenes"]
         answer: dict[str, Any] = server.infer(
             "objects", clip, model_name="shapes.pt", frame_interval=INTERVAL
         ).json()
