@@ -10,8 +10,9 @@ import msgspec
 
 from gpu_workers.model import Model
 from ipc.frames import ArenaView
-from ipc.messages import Frames, Spec, Subject
+from ipc.messages import Frames, Subject
 from ipc.results import Result
+from ipc.specs import Spec
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from gpu_workers.model import InvalidSpec, Model, Runtime
 from gpu_workers.weights.errors import ModelUnavailable
-from ipc.messages import FacesSpec, ObjectsSpec, Spec, TranscribeSpec, model_key, task_of
+from ipc.specs import FacesSpec, ObjectsSpec, Spec, TranscribeSpec, model_key, task_of
 
 TASK_MODULES = {
     "objects": "gpu_workers.tasks.objects",

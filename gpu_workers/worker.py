@@ -27,8 +27,8 @@ from ipc.messages import (
     ModelInfo,
     Ready,
     ToWorker,
-    model_key,
 )
+from ipc.specs import model_key
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from ipc.messages import Spec
+from ipc.specs import Spec
 
 ModelTask = Literal["objects", "faces", "transcribe", "ocr", "places"]
 

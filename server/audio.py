@@ -8,7 +8,7 @@ import av
 
 from ipc.child import TaskError
 from ipc.frames import SAMPLE_RATE, Samples
-from server.containers import open_container
+from server.containers import decoded, open_container
 from server.index import best_audio
 
 PREROLL_S = 1.0
@@ -47,7 +47,7 @@ def _from(
     if start_s > PREROLL_S:
         container.seek(int((start_s - PREROLL_S) / stream.time_base), stream=stream)
     skip: int | None = None
-    for frame in _frames(container, stream):
+    for frame in decoded(container, stream):
         if skip is None:
             early_s = start_s - (frame.time or 0.0)
             skip = max(0, round(early_s * SAMPLE_RATE))
@@ -57,19 +57,3 @@ def _from(
             skip = max(0, skip - len(block))
     for resampled in resampler.resample(None):
         yield resampled.to_ndarray().reshape(-1)
-
-
-def _frames(
-    container: av.container.InputContainer, stream: av.AudioStream
-) -> Iterator[av.AudioFrame]:
-    """Every frame that can be decoded, up to the end or to damage of the container."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        try:
-            yield from packet.decode()
-        except av.InvalidDataError:
-            continue

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import av
 
 # ffmpeg would also follow a playlist, inside MEDIA_ROOTS or not, and read devices and images.
@@ -15,3 +18,19 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 def open_container(path: str) -> av.container.InputContainer:
     """The file, opened for demuxing; raises av.FFmpegError for what is no media container."""
     return av.open(path, options=OPTIONS)
+
+
+def decoded(
+    container: av.container.InputContainer, stream: av.stream.Stream
+) -> Generator[Any, None, None]:
+    """Every frame that can be decoded, up to the end or to damage of the container."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except av.InvalidDataError:
+            continue

@@ -19,12 +19,10 @@ from ipc.messages import (
     Load,
     Loaded,
     ModelInfo,
-    Spec,
     Subject,
-    model_key,
-    task_of,
 )
 from ipc.results import Result
+from ipc.specs import Spec, model_key, task_of
 from server.errors import FieldError, Problem
 from server.metrics import Metrics
 from server.placement import Line, next_id

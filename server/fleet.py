@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipc.config import DecoderConfig, ModelTask, WorkerConfig
-from ipc.messages import Spec
+from ipc.specs import Spec
 from server.devices import cuda_visible_devices
 from server.schemas import OPTIONS, FacesOptions, ObjectsOptions, OcrOptions, Options
 from server.settings import Settings

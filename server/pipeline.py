@@ -9,17 +9,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ipc.messages import (
-    Audio,
-    FrameRef,
-    Frames,
-    MediaRange,
-    ModelInfo,
-    Timeline,
-    TranscribeSpec,
-    VideoInfo,
-)
+from ipc.messages import Audio, FrameRef, Frames, MediaRange, ModelInfo, Timeline, VideoInfo
 from ipc.results import Changes, Result, Transcript
+from ipc.specs import TranscribeSpec
 from server.dispatcher import Dispatcher, Outcome, Route
 from server.errors import Problem
 from server.planner import AudioWindow, Chunk, FramePlan

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import av
 import decord
 import numpy as np
 
-from server.containers import open_container
+from server.containers import decoded, open_container
 from server.index import VideoIndex
 from server.pictures import AvPicture, Picture, RgbPicture
 
@@ -98,7 +98,7 @@ class AvReader:
         self._stream = self._container.streams[self._index.stream_index]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = THREADS
-        self._frames = self._decode()
+        self._frames = decoded(self._container, self._stream)
         self._advance()
 
     def _approach(self, frame_index: int) -> None:
@@ -122,23 +122,11 @@ class AvReader:
 
     def _seek(self, keyframe: int) -> None:
         self._container.seek(int(self._index.pts[keyframe]), stream=self._stream)
-        self._frames = self._decode()
+        self._frames = decoded(self._container, self._stream)
         self._advance()
 
     def _advance(self) -> None:
         self._current = next(self._frames, None)
-
-    def _decode(self) -> Generator[av.VideoFrame, None, None]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
-                return
-            try:
-                yield from packet.decode()
-            except av.InvalidDataError:
-                continue
 
     @staticmethod
     def _pts(frame: av.VideoFrame) -> int:

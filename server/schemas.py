@@ -8,15 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from ipc.messages import (
-    FacesSpec,
-    ObjectsSpec,
-    OcrSpec,
-    PlacesSpec,
-    ScenesSpec,
-    Spec,
-    TranscribeSpec,
-)
+from ipc.specs import FacesSpec, ObjectsSpec, OcrSpec, PlacesSpec, ScenesSpec, Spec, TranscribeSpec
 from server.errors import FieldError, Problem
 from server.settings import Settings
 

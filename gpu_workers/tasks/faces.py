@@ -8,8 +8,9 @@ from gpu_workers.model import Runtime
 from gpu_workers.provenance import model_info
 from gpu_workers.tasks.yolo import LIBRARIES, Boxes, Yolo, detections
 from ipc.frames import ArenaView
-from ipc.messages import FacesSpec, Frames, ModelInfo
+from ipc.messages import Frames, ModelInfo
 from ipc.results import Detections
+from ipc.specs import FacesSpec
 
 INPUT_SIZE = 640  # the longer side of the network's input, in pixels
 

@@ -8,8 +8,9 @@ from gpu_workers.model import Runtime
 from gpu_workers.provenance import model_info
 from gpu_workers.tasks.yolo import LIBRARIES, Boxes, Yolo, detections
 from ipc.frames import ArenaView
-from ipc.messages import Frames, ModelInfo, ObjectsSpec
+from ipc.messages import Frames, ModelInfo
 from ipc.results import Detections
+from ipc.specs import ObjectsSpec
 
 # The longer side of the network's input, in pixels. 640 is what the checkpoints are trained at.
 INPUT_SIZES = {"fast": 480, "balanced": 640, "high_quality": 960}

@@ -20,8 +20,9 @@ from gpu_workers.tasks.ocr_detector import Detector, Page, to_page
 from gpu_workers.tasks.ocr_languages import script_for
 from gpu_workers.tasks.ocr_recogniser import Reading, Recogniser, cut
 from ipc.frames import ArenaView
-from ipc.messages import FrameRef, Frames, ModelInfo, OcrSpec
+from ipc.messages import FrameRef, Frames, ModelInfo
 from ipc.results import Point, TextDetection, TextDetections
+from ipc.specs import OcrSpec
 
 DETECTOR = "craft_mlt_25k.pth"
 

@@ -13,8 +13,9 @@ from gpu_workers.model import Runtime
 from gpu_workers.provenance import model_info
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.frames import ArenaView, Pixels
-from ipc.messages import Frames, ModelInfo, PlacesSpec
+from ipc.messages import Frames, ModelInfo
 from ipc.results import Classification, Classifications, Prediction
+from ipc.specs import PlacesSpec
 
 NETWORK = "resnet18_places365.pth.tar"
 CATEGORIES = "categories_places365.txt"

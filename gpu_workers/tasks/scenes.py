@@ -16,8 +16,9 @@ from scenedetect.detector import FlashFilter
 from gpu_workers.model import Runtime
 from gpu_workers.provenance import model_info
 from ipc.frames import ArenaView, Pixels
-from ipc.messages import Frames, ModelInfo, ScenesSpec, Timeline
+from ipc.messages import Frames, ModelInfo, Timeline
 from ipc.results import Changes, Scene, Scenes
+from ipc.specs import ScenesSpec
 
 # A threshold of 0.4 is ContentDetector's default of 27.
 SCORE_PER_THRESHOLD = 67.5

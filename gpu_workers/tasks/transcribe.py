@@ -23,8 +23,9 @@ from gpu_workers.provenance import model_info
 from gpu_workers.tasks.languages import UnsupportedLanguage
 from gpu_workers.tasks.vad import VoiceDetector
 from ipc.frames import SAMPLE_RATE, ArenaView
-from ipc.messages import Audio, ModelInfo, TranscribeSpec
+from ipc.messages import Audio, ModelInfo
 from ipc.results import Segment, Transcript, Word
+from ipc.specs import TranscribeSpec
 
 FULL_SCALE = 32_768.0  # as `whisper.load_audio` has it
 

@@ -19,8 +19,9 @@ from gpu_workers.tasks.faces import Faces
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.standins_yolo import calibrate_batch_norm
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import FacesSpec, Frames
+from ipc.messages import Frames
 from ipc.results import Detection
+from ipc.specs import FacesSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

@@ -19,8 +19,9 @@ from gpu_workers.tasks.objects import INPUT_SIZES, Objects
 from gpu_workers.tasks.yolo import UnknownClass
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames, ObjectsSpec
+from ipc.messages import Frames
 from ipc.results import Detection
+from ipc.specs import ObjectsSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

@@ -22,8 +22,9 @@ from gpu_workers.tasks.ocr_detector import TextBoxes
 from gpu_workers.tasks.ocr_languages import script_for, supported_languages
 from gpu_workers.tasks.ocr_recogniser import cut
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames, OcrSpec
+from ipc.messages import Frames
 from ipc.results import TextDetection
+from ipc.specs import OcrSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

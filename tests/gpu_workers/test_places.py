@@ -19,8 +19,9 @@ from gpu_workers.tasks import places
 from gpu_workers.tasks.places import Places
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames, PlacesSpec
+from ipc.messages import Frames
 from ipc.results import Classification
+from ipc.specs import PlacesSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

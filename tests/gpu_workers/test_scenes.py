@@ -19,8 +19,9 @@ from gpu_workers.model import Runtime
 from gpu_workers.tasks import scenes
 from gpu_workers.tasks.scenes import SceneDetector
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import FrameRef, Frames, ScenesSpec, Timeline
+from ipc.messages import FrameRef, Frames, Timeline
 from ipc.results import Changes, Scene, Scenes
+from ipc.specs import ScenesSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

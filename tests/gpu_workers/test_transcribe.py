@@ -18,8 +18,9 @@ from gpu_workers.tasks import transcribe
 from gpu_workers.tasks.languages import UnsupportedLanguage
 from gpu_workers.tasks.transcribe import Transcribe
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Audio, AudioRef, TranscribeSpec
+from ipc.messages import Audio, AudioRef
 from ipc.results import Segment, Transcript
+from ipc.specs import TranscribeSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

@@ -22,8 +22,9 @@ from gpu_workers import registry, worker
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
 from ipc.frames import ArenaView
-from ipc.messages import Frames, ModelInfo, ObjectsSpec
+from ipc.messages import Frames, ModelInfo
 from ipc.results import BBox, Detection, Detections
+from ipc.specs import ObjectsSpec
 
 FOLDER = Path(os.environ.get("EIOKU_TEST_FOLDER", "/nowhere"))
 
