@@ -22,14 +22,13 @@ from server.errors import Problem
 from server.metrics import Metrics
 from server.placement import Line, next_id
 from server.pool import Lease
-from server.supervisor import Child, ChildDied
+from server.supervisor import HOPELESS_STARTS, Child, ChildDied
 
 PROBE_DEADLINE_S = 60.0
 DECODE_DEADLINE_S = 30.0
 DEADLINE_PER_FRAME_S = 0.25
 DEADLINE_PER_AUDIO_MS = 0.001
 SLOWEST_DISK_BYTES_PER_S = 20_000_000
-HOPELESS_STARTS = 3
 
 
 class Decoders:

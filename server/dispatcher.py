@@ -27,10 +27,9 @@ from server.errors import FieldError, Problem
 from server.metrics import Metrics
 from server.placement import Line, next_id
 from server.pool import Lease
-from server.supervisor import Child, ChildDied
+from server.supervisor import HOPELESS_STARTS, Child, ChildDied
 
 ATTEMPTS = 2
-HOPELESS_STARTS = 3
 LOAD_COST_S = 2.0
 FIRST_GUESS_S = 0.1
 SMOOTHING = 0.3

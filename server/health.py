@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from server.service import Service
-
-MB = 1 << 20
+from server.settings import MB
 
 
 class WorkerHealth(msgspec.Struct, frozen=True):

@@ -19,11 +19,11 @@ from server.hangup import until_hangup
 from server.health import health
 from server.render import render
 from server.service import Service
+from server.settings import MB
 from server.streaming import EventStream, stream_format
 from server.uploads import received
 
 MAX_BODY_BYTES = 1 << 20
-MB = 1 << 20
 MULTIPART = "multipart/form-data"
 
 

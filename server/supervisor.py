@@ -20,6 +20,7 @@ from server.pool import Lease
 READY_DEADLINE_S = 90.0
 HEARTBEAT_DEADLINE_S = 15.0
 EXIT_DEADLINE_S = 5.0
+HOPELESS_STARTS = 3  # in a row that did not become ready: nobody is to wait for such a child
 WATCH_INTERVAL_S = 0.5
 STEADY_AFTER_S = 60.0
 FIRST_BACKOFF_S = 0.1
