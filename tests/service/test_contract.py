@@ -219,5 +219,6 @@ def test_the_request_id_follows_the_work(server: Server, data_dir: Path) -> None
         headers={"X-Request-ID": "follow-me"},
     )
     assert response.headers["x-request-id"] == "follow-me"
-    decoded = [e for e in server.log if e.get("request_id") == "follow-me"]
-    assert {event["process"][:7] for event in decoded} == {"front", "decoder"}
+    server.wait_for("request", request_id="follow-me")  # is written once the answer is out
+    events = [event for event in server.log if event.get("request_id") == "follow-me"]
+    assert {event["process"][:7] for event in events} == {"front", "decoder"}

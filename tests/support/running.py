@@ -58,14 +58,16 @@ class Server:
             self._events.put(event)
         self._events.put(None)
 
-    def wait_for(self, name: str, deadline_s: float = READY_DEADLINE_S) -> dict[str, Any]:
-        """The next log event with this name."""
+    def wait_for(
+        self, name: str, deadline_s: float = READY_DEADLINE_S, **fields: str
+    ) -> dict[str, Any]:
+        """The next log event with this name, and with these values in its fields."""
         end = time.monotonic() + deadline_s
         while True:
             event = self._events.get(timeout=max(0.0, end - time.monotonic()))
             if event is None:
                 raise RuntimeError(f"the server ended: {self.log}")
-            if event["event"] == name:
+            if event["event"] == name and fields.items() <= event.items():
                 return event
 
     def pid_of(self, child: str) -> int:
