@@ -15,7 +15,7 @@ from typing import Any
 
 from ipc import logs
 from ipc.channel import Endpoint
-from ipc.messages import Failed, FromChild, Heartbeat, Ready, Stop
+from ipc.messages import Failed, FromChild, Heartbeat, Ready, Stop, activity
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
@@ -80,7 +80,7 @@ def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
         return Failed(request.id, "internal_error", f"{type(error).__name__}: {error}")
     finally:
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-        log.debug("request answered", extra={"kind": type(request).__name__, "ms": elapsed_ms})
+        log.debug("request answered", extra={"activity": activity(request), "ms": elapsed_ms})
         logs.request_id.set(None)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ipc.results import Result
-from ipc.specs import Spec
+from ipc.specs import Spec, task_of
 
 # What a task works on.
 
@@ -136,6 +136,11 @@ class DecodeAudio(msgspec.Struct, frozen=True, tag=True):
 
 
 ToDecoder = Probe | Decode | DecodeAudio | Stop
+
+
+def activity(request: ToWorker | ToDecoder) -> str:
+    """What a child does for a request, in a word for its log: the task's name, or the request's."""
+    return task_of(request.spec) if isinstance(request, Infer) else type(request).__name__.lower()
 
 
 # Child to front.
