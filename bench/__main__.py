@@ -1,34 +1,62 @@
-"""`python -m bench`: measure the service, this machine's limits, and what one would use instead."""
+"""`python -m bench`: measure the service, this machine, and what one would use instead."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
+import time
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
 
-from bench.tables import RESULTS, Table, write_results
+from bench import scaling
+from bench.tables import RESULTS, write_results
 
-# Each module has `configure(parser)`, and `run(arguments)`, which returns its tables.
-MEASUREMENTS = ("limits", "compare", "scaling", "load")
+# Each has `configure(parser)`, and `run(arguments)`, which measures and returns its tables.
+MEASUREMENTS: dict[str, ModuleType] = {"scaling": scaling}
 
 
 def main() -> int:
     """Run what the command line names; returns the exit code."""
+    arguments = _parser().parse_args()
+    console = Console()
+    command = "python -m bench " + " ".join(sys.argv[1:])
+    wanted = MEASUREMENTS if arguments.measurement == "all" else [arguments.measurement]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in wanted:
+        console.rule(name)
+        started = time.monotonic()
+        tables = MEASUREMENTS[name].run(arguments)
+        for table in tables:
+            table.show(console)
+        if arguments.write:
+            write_results(arguments.write, tables, command)
+        console.print(f"{name}: {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="measurement", required=True)
-    for name in (*MEASUREMENTS, "all"):
-        doc = _module(name).__doc__ if name != "all" else "All of them, one after the other."
-        command = commands.add_parser(name, help=(doc or "").splitlines()[0], description=doc)
-        command.add_argument("--quick", action="store_true", help="minutes, with fewer points")
-        command.add_argument("--write", type=Path, metavar="FILE", help="put the tables there")
-        command.add_argument("--output", type=Path, default=Path("bench-output"), metavar="FOLDER")
-        if name != "all":
-            _module(name).configure(command)
-    arguments = parser.parse_args()
-    ...
+    for name, module in MEASUREMENTS.items():
+        first_line = (module.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=first_line, description=module.__doc__)
+        _common(command, write=None)
+        module.configure(command)
+    everything = commands.add_parser("all", help="all of them; the tables go into RESULTS.md")
+    _common(everything, write=RESULTS)
+    for module in MEASUREMENTS.values():
+        module.configure(everything)
+    return parser
+
+
+def _common(command: argparse.ArgumentParser, write: Path | None) -> None:
+    command.add_argument("--quick", action="store_true", help="fewer points: minutes in all")
+    command.add_argument("--write", type=Path, default=write, help="a Markdown file for the tables")
+    command.add_argument(
+        "--output", type=Path, default=Path("bench-output"), help="a folder for all else"
+    )
 
 
 if __name__ == "__main__":

@@ -24,13 +24,15 @@ class ServiceFailed(Exception):
 
 
 @contextmanager
-def service(log_path: Path, **environ: str) -> Iterator[httpx.Client]:
+def service(log_path: Path, module: str = "server", **environ: str) -> Iterator[httpx.Client]:
     """Start `python -m server`, yield a client of it once it is ready, and stop it at the end.
+
+    `module` is another that serves in the same way.
 
     Raises ServiceFailed.
     """
     port = _free_port()
-    command = [sys.executable, "-m", "server"]
+    command = [sys.executable, "-m", module]
     with (
         log_path.open("w") as log,
         subprocess.Popen(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import av
@@ -21,15 +21,21 @@ def open_container(path: str) -> av.container.InputContainer:
 
 
 def decoded(
-    container: av.container.InputContainer, stream: av.stream.Stream
+    container: av.container.InputContainer,
+    stream: av.stream.Stream,
+    before: Callable[[av.Packet], None] = lambda packet: None,
 ) -> Generator[Any, None, None]:
-    """Every frame that can be decoded, up to the end or to damage of the container."""
+    """Every frame that can be decoded, up to the end or to damage of the container.
+
+    `before` is called with each packet before it is decoded.
+    """
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.FFmpegError):
             return
+        before(packet)
         try:
             yield from packet.decode()
         except av.InvalidDataError:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -22,7 +23,8 @@ LONGEST_MS = 7 * 24 * 3_600_000
 class VideoIndex:
     """The best video stream: per frame, in presentation order, its `pts` (in `time_base` units).
 
-    `keyframes` are indices of frames that decoding can start from.
+    `keyframes` are indices of frames that decoding can start from. `reordered` says whether frames
+    are coded in another order than they are shown in, as those are that no other is built on.
     """
 
     stream_index: int
@@ -35,6 +37,7 @@ class VideoIndex:
     pts: NDArray[np.int64]
     end_pts: int
     keyframes: NDArray[np.int64]
+    reordered: bool
 
     @cached_property
     def times_ms(self) -> NDArray[np.float64]:
@@ -177,7 +180,8 @@ class _Packets:
 def _video_index(
     container: av.container.InputContainer, stream: av.VideoStream, packets: _Packets
 ) -> VideoIndex | None:
-    times = sorted(set(packets.times[stream.index]))
+    coded = packets.times[stream.index]
+    times = sorted(set(coded))
     if not times:
         return None
     pts = np.array([pts for pts, _, _ in times], np.int64)
@@ -194,6 +198,7 @@ def _video_index(
         pts=pts,
         end_pts=last_pts + (last_duration or frame_pts),
         keyframes=np.flatnonzero([key for _, _, key in times]).astype(np.int64),
+        reordered=any(later < earlier for earlier, later in pairwise(coded)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading frames: with decord where few are wanted, with PyAV where many are or decord cannot.
+"""Reading frames: with PyAV, or with decord where few are wanted and yet all must be decoded.
 
 On 8-bit 4:2:0 video both give the same bytes, so which one reads is a question of speed alone;
 other pixel formats are left to PyAV, whose conversion is the newer ffmpeg's.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import av
 import decord
@@ -19,11 +20,26 @@ from server.index import VideoIndex
 from server.pictures import AvPicture, Picture, RgbPicture
 
 SEEK_GAIN_FRAMES = 16
-THREADS = len(os.sched_getaffinity(0))
+WORTH_LEAVING_OUT = 0.25  # of the frames from the first wanted one to the last
+THREADS = min(4, len(os.sched_getaffinity(0)))  # each holds a frame back, and a seek waits for all
 
 
 class Disagreement(Exception):
     """decord and the container do not agree about the frames of a file."""
+
+
+def leaves_out(index: VideoIndex, wanted: Sequence[int]) -> bool:
+    """Whether PyAV, unlike decord, need not decode most of what lies between the wanted frames.
+
+    It leaves out frames that no other is built on, and what lies before the next keyframe.
+    """
+    if index.reordered:
+        return True
+    skipped = 0
+    for earlier, later in pairwise(wanted):
+        keyframe = int(index.keyframes[bisect_right(index.keyframes, later) - 1])
+        skipped += max(0, keyframe - earlier - 1)
+    return skipped > WORTH_LEAVING_OUT * (wanted[-1] - wanted[0])
 
 
 class DecordReader:
@@ -65,17 +81,24 @@ class DecordReader:
 
 
 class AvReader:
-    """Reads with PyAV, which decodes only what it is asked for; damaged frames are left out."""
+    """Reads with PyAV: only the wanted frames and those that they are built on are decoded.
+
+    Damaged frames are left out.
+    """
 
     def __init__(self, path: str, index: VideoIndex) -> None:
         self._path = path
         self._index = index
         self._seekable = True
         self._current: av.VideoFrame | None = None
+        self._wanted: set[int] = set()
         self._open()
 
     def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         """The frames with these indices, which rise, as far as they can be decoded."""
+        if self._wanted:
+            self._current = None  # a read was broken off: what it left out may be wanted now
+        self._wanted = {int(pts) for pts in self._index.pts[list(wanted)]}
         for frame_index in wanted:
             pts = int(self._index.pts[frame_index])
             self._approach(frame_index)
@@ -83,6 +106,7 @@ class AvReader:
                 self._advance()
             if self._current is not None and self._pts(self._current) == pts:
                 yield frame_index, AvPicture(self._current, self._index.rotation)
+        self._wanted = set()
 
     def park(self) -> None:
         """Nothing to do: PyAV does not decode ahead."""
@@ -98,8 +122,19 @@ class AvReader:
         self._stream = self._container.streams[self._index.stream_index]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = THREADS
-        self._frames = decoded(self._container, self._stream)
+        self._frames = decoded(self._container, self._stream, self._before)
         self._advance()
+
+    def _before(self, packet: av.Packet) -> None:
+        """Leave out what nobody wants and nothing is built on.
+
+        What comes after the last wanted frame is decoded in any case: it may be wanted next.
+        """
+        unwanted = packet.pts is not None and packet.pts not in self._wanted
+        if unwanted and packet.pts < max(self._wanted, default=packet.pts):
+            self._stream.codec_context.skip_frame = "NONREF"
+        else:
+            self._stream.codec_context.skip_frame = "DEFAULT"
 
     def _approach(self, frame_index: int) -> None:
         """Seek where that saves decoding: backwards, or past keyframes."""
@@ -122,7 +157,7 @@ class AvReader:
 
     def _seek(self, keyframe: int) -> None:
         self._container.seek(int(self._index.pts[keyframe]), stream=self._stream)
-        self._frames = decoded(self._container, self._stream)
+        self._frames = decoded(self._container, self._stream, self._before)
         self._advance()
 
     def _advance(self) -> None:

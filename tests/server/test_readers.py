@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 import pytest
 
-from bench.clips import make_vfr, read_stamp
+from bench.clips import make_long, make_vfr, read_stamp
 from ipc.child import TaskError
-from server.decoder import Source
+from ipc.messages import Decode, Decoded, Target
+from server.decoder import Decoder, Source
 from server.index import read_index
 from server.pictures import AvPicture
+from server.readers import AvReader
+
+if TYPE_CHECKING:
+    from tests.conftest import FrameStore
 
 CLIPS = [
     "car-detection.mp4",
@@ -82,6 +88,51 @@ def test_both_engines_give_the_same_bytes_in_any_order(data_dir: Path) -> None:
             source.park()
         assert seen["decord"] == seen["pyav"]
         assert len(seen["pyav"]) == len(wanted)
+
+
+class Counting(AvReader):
+    """Counts the frames that the codec gives out."""
+
+    decoded = 0
+
+    def _advance(self) -> None:
+        self.decoded += 1
+        super()._advance()
+
+
+def test_what_is_left_out_is_missed_by_nobody(data_dir: Path) -> None:
+    """Few frames, then the ones beside them, after a read that was broken off as well."""
+    path = data_dir / "bottle-detection.mp4"
+    truth = decode_all(path)
+    index = read_index(str(path)).video
+    assert index is not None
+    reader = Counting(str(path), index)
+    for wanted in ([0, 30, 60, 90], [91, 92], [40, 41], range(100, 130), [200, 260]):
+        for frame_index, picture in reader.read(wanted):
+            out = np.empty((index.height, index.width, 3), np.uint8)
+            picture.write(out)
+            assert np.array_equal(out, truth[frame_index][1])
+            if frame_index == 100:
+                break
+    frames = dict(reader.read([101, 102, 103]))
+    assert list(frames) == [101, 102, 103]
+    reader.decoded = 0
+    assert len(list(reader.read(range(300, 601, 30)))) == 11
+    assert reader.decoded < 200
+    reader.close()
+
+
+def test_decord_reads_where_nothing_can_be_left_out(
+    data_dir: Path, tmp_path: Path, frame_store: FrameStore
+) -> None:
+    one_group = tmp_path / "one_group.mp4"
+    make_long(one_group, 120, 320, 180, gop=300)
+    decoder = Decoder(frame_store.view)
+    targets = (Target(0, 0, 9, 16), Target(30, 4096, 9, 16))
+    for path, engine in ((one_group, "decord"), (data_dir / "nasa_13013.mp4", "pyav")):
+        reply = decoder.answer(Decode(1, "", str(path), "decord", targets))
+        assert isinstance(reply, Decoded)
+        assert (len(reply.frames), reply.engine) == (2, engine)
 
 
 def test_what_decord_cannot_open_is_read_by_pyav(data_dir: Path) -> None:
