@@ -47,6 +47,8 @@ def pin(config: WorkerConfig) -> None:
     """Leave this process one device and its share of the cores; before torch is imported."""
     os.environ["CUDA_VISIBLE_DEVICES"] = config.cuda_visible_devices
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    # Threads that spin while they wait would take from the decoders what these need to go on.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["YOLO_OFFLINE"] = "1"  # ultralytics looks for the network when it is imported
     os.environ["YOLO_CONFIG_DIR"] = str(Path(config.model_cache_dir, "ultralytics"))
 

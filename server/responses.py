@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -141,6 +142,7 @@ PRODUCERS = {
 }
 
 
+@cache
 def producer(task: str) -> tuple[str, str]:
     """The task's `producer` and `producer_version`: the package that answers, as installed."""
     name, package = PRODUCERS[task]
