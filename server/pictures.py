@@ -7,8 +7,12 @@ from typing import Protocol
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from ipc.frames import Pixels
+
+# Each keeps what it set up for the last size that it met, which is costlier than a small picture.
+_full_size, _small = VideoReformatter(), VideoReformatter()
 
 
 class Picture(Protocol):
@@ -40,12 +44,16 @@ class AvPicture:
         """Convert only as many pixels as are wanted: a small picture is scaled plane by plane."""
         height, width = out.shape[:2] if self._turns % 2 == 0 else out.shape[1::-1]
         if (self._frame.height, self._frame.width) == (height, width):
-            upright = np.rot90(self._frame.to_ndarray(format="rgb24"), self._turns)
-            out[:] = upright
+            out[:] = np.rot90(_rgb(self._frame, _full_size), self._turns)
         elif self._frame.format.name in ("yuv420p", "yuvj420p"):
             out[:] = np.rot90(_scaled_planes(self._frame, width, height), self._turns)
         else:
-            _scale(np.rot90(self._frame.to_ndarray(format="rgb24"), self._turns), out)
+            _scale(np.rot90(_rgb(self._frame, _full_size), self._turns), out)
+
+
+def _rgb(frame: av.VideoFrame, reformatter: VideoReformatter) -> Pixels:
+    rgb = reformatter.reformat(frame, format="rgb24", threads=1)
+    return np.asarray(rgb.to_ndarray(), np.uint8)
 
 
 def _scale(rgb: Pixels, out: Pixels) -> None:
@@ -66,8 +74,7 @@ def _scaled_planes(frame: av.VideoFrame, width: int, height: int) -> Pixels:
     small = av.VideoFrame.from_ndarray(np.stack(planes), format=layout)
     small.colorspace = frame.colorspace
     small.color_range = frame.color_range
-    rgb: Pixels = small.to_ndarray(format="rgb24")
-    return rgb
+    return _rgb(small, _small)
 
 
 def _plane(plane: av.video.plane.VideoPlane) -> Pixels:
