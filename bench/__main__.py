@@ -10,11 +10,11 @@ from types import ModuleType
 
 from rich.console import Console
 
-from bench import scaling
+from bench import load, overhead, scaling
 from bench.tables import RESULTS, write_results
 
 # Each has `configure(parser)`, and `run(arguments)`, which measures and returns its tables.
-MEASUREMENTS: dict[str, ModuleType] = {"scaling": scaling}
+MEASUREMENTS: dict[str, ModuleType] = {"scaling": scaling, "overhead": overhead, "load": load}
 
 
 def main() -> int:
