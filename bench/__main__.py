@@ -10,11 +10,17 @@ from types import ModuleType
 
 from rich.console import Console
 
-from bench import load, overhead, scaling
+from bench import compare, limits, load, overhead, scaling
 from bench.tables import RESULTS, write_results
 
 # Each has `configure(parser)`, and `run(arguments)`, which measures and returns its tables.
-MEASUREMENTS: dict[str, ModuleType] = {"scaling": scaling, "overhead": overhead, "load": load}
+MEASUREMENTS: dict[str, ModuleType] = {
+    "limits": limits,
+    "compare": compare,
+    "overhead": overhead,
+    "scaling": scaling,
+    "load": load,
+}
 
 
 def main() -> int:

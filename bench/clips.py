@@ -21,6 +21,7 @@ from bench.shapes import Frame, Shape, draw
 
 __all__ = [
     "Truth",
+    "bench_clip",
     "make_audio",
     "make_bench",
     "make_demo",
@@ -59,6 +60,15 @@ def make_bench(
     silences = [(start, start + 2.5) for start in range(10, int(seconds) - 2, 20)]
     sound = speech(seconds, 5, silences)
     return _film(path, scenes, (width, height), Coding(fps, gop=gop, crf=20), sound, silences)
+
+
+def bench_clip(folder: Path, quick: bool) -> Path:
+    """The 1080p30 clip in `folder`, of 60 s, or of 20 s; made where it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("bench-20s.mp4" if quick else "bench.mp4")
+    if not path.exists():
+        make_bench(path, seconds=20 if quick else 60)
+    return path
 
 
 def make_small(

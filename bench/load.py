@@ -77,15 +77,12 @@ def run(arguments: argparse.Namespace) -> list[Table]:
 
 
 def _clip(folder: Path, quick: bool) -> Path:
-    """A clip of 4 s at 640 × 360, or of 60 s at 1920 × 1080; made where it is not there."""
-    path = folder / ("load-quick.mp4" if quick else "bench.mp4")
+    """A clip of 4 s at 640 × 360, or the bench's own; made where it is not there."""
+    if not quick:
+        return clips.bench_clip(folder, quick)
+    path = folder / "load-quick.mp4"
     if not path.exists():
-        made = path.with_suffix(".part.mp4")
-        if quick:
-            clips.make_bench(made, seconds=4, width=640, height=360)
-        else:
-            clips.make_bench(made)
-        made.rename(path)
+        clips.make_bench(path, seconds=4, width=640, height=360)
     return path
 
 

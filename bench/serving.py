@@ -31,7 +31,7 @@ def service(log_path: Path, module: str = "server", **environ: str) -> Iterator[
 
     Raises ServiceFailed.
     """
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", module]
     with (
         log_path.open("w") as log,
@@ -69,7 +69,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +47,9 @@ def write_results(path: Path, tables: Sequence[Table], command: str) -> None:
     for table in tables:
         start, end = f"<!-- {table.name} -->", f"<!-- /{table.name} -->"
         section = f"{start}\n{table.markdown(command)}\n{end}"
-        known = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        if known.search(text):
-            text = known.sub(lambda _, new=section: new, text)
+        before, known, rest = text.partition(start)
+        if known:
+            text = before + section + rest.partition(end)[2]
         else:
             text = f"{text.rstrip()}\n\n{section}\n"
     path.write_text(text)

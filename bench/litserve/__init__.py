@@ -1,0 +1,1 @@
+"""A LitServe server around the same models, and the client that asks it."""
