@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import torch
 
 from gpu_workers.model import Runtime
@@ -42,24 +43,45 @@ def load(spec: OcrSpec, runtime: Runtime) -> Ocr:
         Detector(detector.path, runtime),
         Recogniser(script, recogniser.path, runtime.device),
         msgspec.structs.replace(info, stand_in=stand_in),
+        on_cpu=runtime.device.type == "cpu",
     )
 
 
 class Ocr:
     """CRAFT and one recogniser; `infer` holds both, with the cutting of crops between them."""
 
-    def __init__(self, detector: Detector, recogniser: Recogniser, info: ModelInfo) -> None:
+    def __init__(
+        self, detector: Detector, recogniser: Recogniser, info: ModelInfo, on_cpu: bool
+    ) -> None:
         self._detector = detector
         self._recogniser = recogniser
+        self._on_cpu = on_cpu
         self.info = info
 
     def preprocess(self, spec: OcrSpec, subject: Frames, arena: ArenaView) -> list[Page]:
-        """Prepare each frame."""
-        return [to_page(arena.frame(ref)) for ref in subject.refs]
+        """Prepare each frame; one that equals the frame before it shares that one's page."""
+        frames = [arena.frame(ref) for ref in subject.refs]
+        pages: list[Page] = []
+        for i, frame in enumerate(frames):
+            still = i > 0 and np.array_equal(frame, frames[i - 1])
+            pages.append(pages[-1] if still else to_page(frame))
+        return pages
 
     @torch.inference_mode()
     def infer(self, spec: OcrSpec, pages: list[Page]) -> list[list[Reading]]:
-        """Find the text of each frame, then read the crops of all frames together."""
+        """Read every page once, on a GPU all together.
+
+        On a CPU that would be no faster; there each page is read alone, so that what is read does
+        not depend on the other pages even in the last digit.
+        """
+        distinct = list(dict.fromkeys(pages))
+        batches = [[page] for page in distinct] if self._on_cpu else [distinct]
+        readings = [reading for batch in batches for reading in self._read(batch)]
+        read = dict(zip(distinct, readings, strict=True))
+        return [read[page] for page in pages]
+
+    def _read(self, pages: list[Page]) -> list[list[Reading]]:
+        """Find the text of each page, then read the crops of all pages together."""
         boxes = self._detector.find(pages)
         crops = [cut(found, page.grey) for found, page in zip(boxes, pages, strict=True)]
         readings = iter(self._recogniser.read([crop for page in crops for crop in page]))

@@ -1,7 +1,7 @@
 """EasyOCR's text detector, CRAFT, on batches of frames of one size.
 
-Baek et al., "Character Region Awareness for Text Detection" (2019). The steps around the network
-are EasyOCR's own functions, with the defaults of `easyocr.Reader.readtext`.
+The steps before and after the network are those of EasyOCR, with the defaults of
+`easyocr.Reader.readtext`.
 """
 
 from __future__ import annotations
@@ -13,26 +13,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from easyocr.craft import CRAFT
-from easyocr.craft_utils import adjustResultCoordinates, getDetBoxes
-from easyocr.detection import copyStateDict
+from easyocr.craft_utils import adjustResultCoordinates
 from easyocr.imgproc import resize_aspect_ratio
 from easyocr.utils import diff, group_text_box
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gpu_workers.model import Runtime
+from gpu_workers.tasks.ocr_boxes import find_boxes
+from gpu_workers.tasks.ocr_craft import Craft
 from ipc.frames import Pixels
 
-# CRAFT takes about 650 bytes a pixel in fp32, 360 in half precision (measured on a CPU). A CPU gets
-# one 1080p frame at a time (1.4 GB), a GPU eight (6 GB in half precision).
-MAX_BATCH_PIXELS = {"cpu": 1088 * 1920, "cuda": 8 * 1088 * 1920}
+# Eight 1080p frames take 6 GB of a GPU in half precision.
+BATCH_PIXELS = 8 * 1088 * 1920
 
 MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Page:
     """A frame to read: CRAFT's input, the scale it was brought to, and the frame in grey.
 
@@ -64,12 +62,9 @@ class Detector:
     """CRAFT with the weights in `path`."""
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
-        net = CRAFT()
-        net.load_state_dict(copyStateDict(torch.load(path, map_location="cpu", weights_only=True)))
-        self._net = net.eval().to(runtime.device, runtime.dtype, memory_format=torch.channels_last)
+        self._craft = Craft(path, runtime.device, runtime.dtype)
         self._device = runtime.device
         self._dtype = runtime.dtype
-        self._batch_pixels = MAX_BATCH_PIXELS[runtime.device.type]
         # EasyOCR gives CRAFT its blue channel as red; so do we, to find what it finds.
         self._mean = torch.tensor(MEAN, device=runtime.device)[:, None, None]
         self._deviation = torch.tensor(DEVIATION, device=runtime.device)[:, None, None]
@@ -79,30 +74,27 @@ class Detector:
         boxes: list[TextBoxes] = []
         for _, group in groupby(pages, key=lambda page: page.canvas.shape):
             alike = list(group)
-            size = self._batch_size(alike[0])
+            height, width, _ = alike[0].canvas.shape
+            size = max(1, BATCH_PIXELS // (height * width))
             for start in range(0, len(alike), size):
                 batch = alike[start : start + size]
                 maps = self._score(np.stack([page.canvas for page in batch]))
                 boxes += map(_boxes, maps, batch)
         return boxes
 
-    def _batch_size(self, page: Page) -> int:
-        height, width, _ = page.canvas.shape
-        return max(1, self._batch_pixels // int(height * width))
-
     def _score(self, canvases: Pixels) -> NDArray[np.float32]:
-        """(n, height, width, 3) uint8 to (n, height/2, width/2, 2): text, and links between."""
+        """(n, height, width, 3) uint8 to (n, 2, height/2, width/2): text, and links between."""
         # The permuted view of (n, height, width, 3) is channels_last already.
         x = torch.from_numpy(canvases).to(self._device).permute(0, 3, 1, 2).float()
         x = (x - self._mean) / self._deviation
-        scores: Tensor = self._net(x.to(self._dtype, memory_format=torch.channels_last))[0]
-        return scores.float().cpu().numpy()
+        scores = self._craft(x.to(self._dtype, memory_format=torch.channels_last))
+        return scores.float().contiguous().cpu().numpy()
 
 
 def _boxes(scores: NDArray[np.float32], page: Page) -> TextBoxes:
-    """Turn the score maps of a page into boxes on its frame, as `Reader.detect` does."""
-    found, _, _ = getDetBoxes(scores[..., 0], scores[..., 1], 0.7, 0.4, 0.4)
-    found = adjustResultCoordinates(found, 1 / page.scale, 1 / page.scale)
+    """Turn a page's (2, height, width) scores into boxes on its frame, as `Reader.detect` does."""
+    text, link = scores
+    found = adjustResultCoordinates(find_boxes(text, link), 1 / page.scale, 1 / page.scale)
     corners = [np.array(box).astype(np.int32).reshape(-1) for box in found]
     upright, slanted = group_text_box(
         corners, slope_ths=0.1, ycenter_ths=0.5, height_ths=0.5, width_ths=0.5, add_margin=0.1

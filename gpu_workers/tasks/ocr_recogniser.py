@@ -1,13 +1,15 @@
 """EasyOCR's text recogniser, on the crops of many frames at once.
 
-`readtext` reads one crop at a time, each padded to a width that depends on that crop alone and is
-a multiple of 64. Crops of equal width are read together here, so that every crop meets the network
-exactly as it does there.
+`readtext` reads one crop at a time, padded on the right with copies of its last column to a width
+that depends on that crop alone. Here crops of equal width are read together, so that every crop
+meets the network as it does there. Deep in the padding the convolutions see the same everywhere:
+they are given only the beginning of it, and what they see there is repeated.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,21 +18,47 @@ from pathlib import Path
 import numpy as np
 import torch
 from bidi import get_display
-from easyocr.recognition import AlignCollate, recognizer_predict
+from easyocr.recognition import AlignCollate, custom_mean
 from easyocr.utils import CTCLabelConverter, get_image_list
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
 from gpu_workers.tasks.ocr_detector import TextBoxes
 from gpu_workers.tasks.ocr_languages import Script
+from gpu_workers.tasks.ocr_layers import place
+from gpu_workers.tasks.ocr_threads import each_alone
 from ipc.frames import Pixels
 
 HEIGHT = 64
-MAX_BATCH_COLUMNS = 16_384  # of all crops of a batch together; a column takes 17 kB on a CPU
+# Of all crops of a batch together. A column takes 17 kB, and a CPU has a batch on every core.
+MAX_BATCH_COLUMNS = {"cpu": 4096, "cuda": 16_384}
+COLUMN_GROUP = 32  # pictures' widths are multiples of it, so that some are alike
+COLUMNS_A_STEP = 4
 FAINT = 0.1  # a crop read with less confidence is read again with more contrast
 CONTRAST = 0.5
+BLANK = 0  # the class that stands for no character
 
-# The package of each generation's network, and its number of channels.
-NETWORKS = {"gen1": ("easyocr.model.model", 512), "gen2": ("easyocr.model.vgg_model", 256)}
+
+@dataclass(frozen=True)
+class Network:
+    """A generation of EasyOCR's recognisers: its package and its number of channels.
+
+    A feature sees so many columns around it that of those in the padding one first sees nothing
+    else where there are `padding` columns; the last `edge` features see the picture's end.
+    """
+
+    package: str
+    channels: int
+    padding: int
+    edge: int
+
+
+# The features at step i see columns 4i - 104 to 4i + 103 in gen1, 4i - 19 to 4i + 26 in gen2.
+NETWORKS = {
+    "gen1": Network("easyocr.model.model", 512, padding=207, edge=26),
+    "gen2": Network("easyocr.model.vgg_model", 256, padding=46, edge=5),
+}
 
 
 @dataclass(frozen=True)
@@ -81,19 +109,25 @@ class Recogniser:
     """
 
     def __init__(self, script: Script, path: Path, device: torch.device) -> None:
-        package, channels = NETWORKS[script.generation]
+        self._network = NETWORKS[script.generation]
         self._converter = CTCLabelConverter(script.characters)
-        net = importlib.import_module(package).Model(
+        net = importlib.import_module(self._network.package).Model(
             input_channel=1,
-            output_channel=channels,
-            hidden_size=channels,
+            output_channel=self._network.channels,
+            hidden_size=self._network.channels,
             num_class=len(self._converter.character),
         )
         state = torch.load(path, map_location="cpu", weights_only=True)
         net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
-        self._net = net.eval().to(device)
+        place(net.eval(), device, torch.float32)
+        # Its two halves are called one by one: columns are added between them.
+        self._see, net.FeatureExtraction = net.FeatureExtraction, nn.Identity()
+        self._read = net
         self._device = device
-        self._script = script
+        self._on_cpu = device.type == "cpu"
+        self._batch_columns = MAX_BATCH_COLUMNS[device.type]
+        self._ignored = torch.tensor(script.ignored, dtype=torch.long, device=device)
+        self._right_to_left = script.right_to_left
 
     def read(self, crops: list[Crop]) -> list[Reading]:
         """Read every crop, as `easyocr.recognition.get_text` does."""
@@ -104,31 +138,66 @@ class Recogniser:
             if readings[i][1] <= second[1]:
                 readings[i] = second
         return [
-            Reading(crop.corners, get_display(text) if self._script.right_to_left else text, score)
+            Reading(crop.corners, get_display(text) if self._right_to_left else text, score)
             for crop, (text, score) in zip(crops, readings, strict=True)
         ]
 
     def _predict(self, crops: list[Crop], contrast: float) -> list[tuple[str, float]]:
         """Text and confidence of each crop; with the contrast raised to `contrast`."""
-        order = sorted(range(len(crops)), key=lambda i: crops[i].width)
-        read = recognizer_predict(
-            self._net,
-            self._converter,
-            _batches([crops[i] for i in order], contrast),
-            0,  # the longest text: these networks do not look at it
-            self._script.ignored,
-            {},
-            device=self._device,
-        )
-        found = {i: (text, float(score)) for i, (text, score) in zip(order, read, strict=True)}
+        batches = list(self._batches(crops))
+
+        def read(batch: list[int]) -> list[tuple[str, float]]:
+            features = self._features([crops[i] for i in batch], contrast)
+            return self._decode(self._read(features, None))
+
+        results = each_alone(read, batches) if self._on_cpu else map(read, batches)
+        found: dict[int, tuple[str, float]] = {}
+        for batch, texts in zip(batches, results, strict=True):
+            found.update(zip(batch, texts, strict=True))
         return [found[i] for i in range(len(crops))]
 
+    def _batches(self, crops: list[Crop]) -> Iterator[list[int]]:
+        """Indices of crops of one width, the longest first: they take the longest."""
+        order = sorted(range(len(crops)), key=lambda i: (-crops[i].width, self._columns(crops[i])))
+        for width, group in groupby(order, key=lambda i: crops[i].width):
+            alike = list(group)
+            size = max(1, self._batch_columns // width)
+            for start in range(0, len(alike), size):
+                yield alike[start : start + size]
 
-def _batches(crops: list[Crop], contrast: float) -> Iterator[torch.Tensor]:
-    """Crops in order of width as (n, 1, 64, width) float32, a batch never mixing widths."""
-    for width, group in groupby(crops, key=lambda crop: crop.width):
-        collate = AlignCollate(HEIGHT, width, adjust_contrast=contrast)
-        alike = [Image.fromarray(crop.picture) for crop in group]
-        size = max(1, MAX_BATCH_COLUMNS // width)
-        for start in range(0, len(alike), size):
-            yield collate(alike[start : start + size])
+    def _columns(self, crop: Crop) -> int:
+        """How wide a picture of `crop` must be to show all features that differ."""
+        height, width = map(int, crop.picture.shape)
+        enough = math.ceil(HEIGHT * width / height) + self._network.padding
+        return min(crop.width, -(-enough // COLUMN_GROUP) * COLUMN_GROUP)
+
+    def _features(self, crops: list[Crop], contrast: float) -> Tensor:
+        """What the convolutions see in crops of one width, (n, channels, height, steps)."""
+        parts = []
+        for columns, group in groupby(crops, key=self._columns):
+            collate = AlignCollate(HEIGHT, columns, adjust_contrast=contrast)
+            pictures = collate([Image.fromarray(crop.picture) for crop in group])
+            pictures = pictures.to(self._device, memory_format=torch.channels_last)
+            parts.append(self._widened(self._see(pictures), crops[0].width - columns))
+        return torch.cat(parts)
+
+    def _widened(self, x: Tensor, columns: int) -> Tensor:
+        """The features of a picture with as many columns more of padding."""
+        edge = self._network.edge
+        same = x[..., -edge - 1 : -edge].expand(-1, -1, -1, columns // COLUMNS_A_STEP)
+        return torch.cat([x[..., :-edge], same, x[..., -edge:]], dim=3)
+
+    def _decode(self, logits: Tensor) -> list[tuple[str, float]]:
+        """The likeliest class at each of (n, steps, classes), of those that are not ignored."""
+        shares = logits.softmax(2).index_fill_(2, self._ignored, 0)
+        shares /= shares.sum(2, keepdim=True)
+        values, classes = (best.cpu().numpy() for best in shares.max(2))
+        texts = self._converter.decode_greedy(classes.ravel(), [classes.shape[1]] * len(classes))
+        scores = [
+            _confidence(value[row != BLANK]) for value, row in zip(values, classes, strict=True)
+        ]
+        return list(zip(texts, scores, strict=True))
+
+
+def _confidence(shares: NDArray[np.float32]) -> float:
+    return float(custom_mean(shares)) if len(shares) else 0.0
