@@ -1,8 +1,9 @@
-"""Speech to text: openai-whisper's own `transcribe`, on the speech that Silero VAD finds.
+"""Speech to text: Whisper, on the speech that Silero VAD finds, or on all of a sound.
 
-Without `vad_filter` the answer is that of `whisper.transcribe(model, sound, temperature=0)`. The
-temperature is always 0: what Whisper falls back to above it is drawn by lot, and a request must
-give the same answer every time.
+With `vad_filter`, speech is packed into windows that are transcribed side by side: see
+`transcribe_batch` for how the answer differs. Without, the answer is that of
+`whisper.transcribe(model, sound, temperature=0)`. The temperature is always 0: what Whisper falls
+back to above it is drawn by lot, and a request must give the same answer every time.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 import torch
 import whisper
 from torch import Tensor, nn
-from whisper.audio import HOP_LENGTH
 from whisper.tokenizer import LANGUAGES
 
 from gpu_workers.model import Runtime
 from gpu_workers.provenance import model_info
 from gpu_workers.tasks.languages import UnsupportedLanguage
+from gpu_workers.tasks.speech_windows import WINDOW_SAMPLES, Window, pack
+from gpu_workers.tasks.transcribe_batch import transcribe_windows
 from gpu_workers.tasks.vad import VoiceDetector
-from ipc.frames import SAMPLE_RATE, ArenaView
+from ipc.frames import ArenaView
 from ipc.messages import Audio, ModelInfo
 from ipc.results import Segment, Transcript, Word
 from ipc.specs import TranscribeSpec
@@ -32,13 +34,10 @@ FULL_SCALE = 32_768.0  # as `whisper.load_audio` has it
 
 @dataclass(frozen=True)
 class Sound:
-    """(samples,) float32 from -1 to 1, and what of it to transcribe: start, end, start, ... in s.
-
-    A last start without an end means to the end; no clips at all, nothing.
-    """
+    """(samples,) float32 from -1 to 1, and the windows of speech in it; None: all is taken."""
 
     samples: Tensor
-    clips: list[float]
+    windows: list[Window] | None
 
 
 def load(spec: TranscribeSpec, runtime: Runtime) -> Transcribe:
@@ -73,24 +72,31 @@ class Transcribe:
         """
         self._check(spec.language)
         samples = torch.from_numpy(arena.audio(subject.ref).astype(np.float32) / FULL_SCALE)
+        windows = None
         if spec.vad_filter:
-            clips = _clips(self._voice.speech(samples), len(samples))
-        else:
-            clips = [0.0] if len(samples) else []
-        return Sound(samples.to(self._whisper.device), clips)
+            windows = pack(self._voice.speech(samples, WINDOW_SAMPLES))
+        return Sound(samples.to(self._whisper.device), windows)
 
     @torch.inference_mode()
     def infer(self, spec: TranscribeSpec, sound: Sound) -> dict[str, Any]:
-        """Run `whisper.transcribe`; returns its `language` and `segments`."""
-        if not sound.clips:
+        """Returns `language` and `segments`, as `whisper.transcribe` has them."""
+        if len(sound.samples) == 0:
             return {"language": spec.language, "segments": []}
+        if sound.windows is not None:
+            return transcribe_windows(
+                self._whisper,
+                sound.samples,
+                sound.windows,
+                language=spec.language,
+                word_timestamps=spec.word_timestamps,
+                half=self._half,
+            )
         result: dict[str, Any] = whisper.transcribe(
             self._whisper,
             sound.samples,
             temperature=0,
-            language=spec.language or self._first_language(sound),
+            language=spec.language,
             word_timestamps=spec.word_timestamps,
-            clip_timestamps=sound.clips,
             fp16=self._half,
         )
         return result
@@ -122,35 +128,12 @@ class Transcribe:
                 f"allowed are {', '.join(known)}."
             )
 
-    def _first_language(self, sound: Sound) -> str | None:
-        """The language of the first 30 s of speech; None leaves it to `whisper.transcribe`.
-
-        That would listen to the sound's first 30 s, in which, with clips, nobody need speak.
-        """
-        start = round(sound.clips[0] * SAMPLE_RATE)
-        if start == 0 or not self._whisper.is_multilingual:
-            return None
-        window = whisper.pad_or_trim(sound.samples[start:])
-        mel = whisper.log_mel_spectrogram(window, self._whisper.dims.n_mels)
-        _, odds = self._whisper.detect_language(mel.half() if self._half else mel)
-        return str(max(odds, key=odds.get))
-
 
 def _halve(net: nn.Module) -> None:
     """Keep in fp16 the weights that Whisper would otherwise convert at every step."""
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv1d):
             layer.half()
-
-
-def _clips(speech: list[tuple[int, int]], samples: int) -> list[float]:
-    """Flatten [start, end) samples into seconds, on Whisper's grid of 10 ms and within the sound.
-
-    A clip past the last whole step of the grid would keep `whisper.transcribe` in a loop forever.
-    """
-    last = samples // HOP_LENGTH
-    steps = [(start // HOP_LENGTH, min(-(-end // HOP_LENGTH), last)) for start, end in speech]
-    return [step * HOP_LENGTH / SAMPLE_RATE for clip in steps for step in clip]
 
 
 def _words(words: list[dict[str, Any]], start_ms: float) -> list[Word]:

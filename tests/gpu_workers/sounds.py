@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 
 
 def read_sound(path: Path) -> np.ndarray:
@@ -15,3 +16,13 @@ def read_sound(path: Path) -> np.ndarray:
         frames = [*container.decode(audio=0), None]  # None flushes the resampler
     parts = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
     return np.concatenate(parts)
+
+
+def silence(seconds: float) -> np.ndarray:
+    """(samples,) int16, all zero, at 16 kHz."""
+    return np.zeros(round(seconds * 16_000), np.int16)
+
+
+def as_whisper(sound: np.ndarray) -> torch.Tensor:
+    """int16 samples as `whisper.load_audio` gives them: float32 from -1 to 1."""
+    return torch.from_numpy(sound.astype(np.float32) / 32_768)

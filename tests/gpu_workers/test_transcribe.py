@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 import whisper
-from sounds import read_sound
+from sounds import as_whisper, read_sound, silence
 
 from gpu_workers.batch import run
 from gpu_workers.model import InvalidSpec, Runtime
@@ -99,25 +100,43 @@ def test_words_are_whispers_own(
         assert word.confidence == pytest.approx(want["probability"], abs=1e-4)
 
 
-def test_filtered_sound_is_whispers_clips(
+def test_filtered_speech_is_where_somebody_speaks(
     model: Transcribe,
-    reference: whisper.Whisper,
     frame_store: FrameStore,
     data_dir: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    # Sound that ends between two of Whisper's steps, in the middle of speech.
-    pause = np.zeros(4 * 16_000, np.int16)
-    sound = np.concatenate([pause, read_sound(data_dir / "jfk.flac")[: 10 * 16_000 + 77]])
-    subject = put(frame_store, sound)
-    clips = model.preprocess(FILTERED, subject, frame_store.view).clips
-    result = run(model, FILTERED, subject, frame_store.view)
-    assert clips == [pytest.approx(4, abs=1), 14.0]
+    jfk = read_sound(data_dir / "jfk.flac")
+    sound = np.concatenate([silence(4), jfk, silence(10), jfk[: 5 * 16_000 + 77], silence(3)])
+    subject = put(frame_store, sound, start_ms=250.5)
+    spec = TranscribeSpec(TINY, None, vad_filter=True, word_timestamps=True)
+    result = run(model, spec, subject, frame_store.view)
     assert result.language in whisper.tokenizer.LANGUAGES
-    assert all(item.start_ms >= clips[0] * 1000 for item in result.items)
-    segments = expected(reference, sound, clip_timestamps=clips, language=result.language)
-    assert_same(result.items, segments, 0.0)
+    assert len(result.items) >= 10
+    spoken = [(4000, 15_000), (25_000, 30_000)]
+    for item in result.items:
+        for times in (item, *item.words):
+            assert times.start_ms <= times.end_ms
+            for ms in (times.start_ms - 250, times.end_ms - 250):
+                assert any(start - 500 <= ms <= end + 500 for start, end in spoken)
+    assert any(item.start_ms > 24_000 for item in result.items)
+    assert msgspec.json.encode(run(model, spec, subject, frame_store.view)) == msgspec.json.encode(
+        result
+    )
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_language_is_that_of_the_speech(
+    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+) -> None:
+    speech = read_sound(data_dir / "nasa_13013.mp4")
+    sound = np.concatenate([silence(40), speech])
+    windows = model.preprocess(FILTERED, put(frame_store, sound), frame_store.view).windows
+    heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(windows[0].cut_from(as_whisper(sound))))
+    _, odds = reference.detect_language(heard[:, :3000])
+    assert windows[0].stretches[0][0] > 39 * 16_000
+    result = run(model, FILTERED, put(frame_store, sound), frame_store.view)
+    assert result.language == max(odds, key=odds.get)
 
 
 @pytest.mark.parametrize("language", [None, "de"])
@@ -128,6 +147,7 @@ def test_where_nobody_speaks_whisper_is_not_asked(
     language: str | None,
 ) -> None:
     monkeypatch.delattr(whisper, "transcribe")
+    monkeypatch.setattr(model._whisper.encoder, "forward", None)
     noise = np.random.default_rng(0).integers(-20, 21, 3 * 16_000).astype(np.int16)
     filtered = TranscribeSpec(TINY, language, vad_filter=True)
     for sound in (np.zeros_like(noise), noise, noise[:0]):

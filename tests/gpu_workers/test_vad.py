@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sounds import read_sound
+from sounds import as_whisper, read_sound, silence
 
 from gpu_workers.tasks.vad import VoiceDetector
 from ipc.frames import SAMPLE_RATE
+
+HOUR = 3600 * SAMPLE_RATE
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +21,8 @@ def voice() -> VoiceDetector:
     return VoiceDetector()
 
 
-def speech(voice: VoiceDetector, sound: np.ndarray) -> list[tuple[int, int]]:
-    return voice.speech(torch.from_numpy(sound.astype(np.float32) / 32_768))
+def speech(voice: VoiceDetector, sound: np.ndarray, longest: int = HOUR) -> list[tuple[int, int]]:
+    return voice.speech(as_whisper(sound), longest)
 
 
 def share(regions: list[tuple[int, int]], sound: np.ndarray) -> float:
@@ -45,6 +47,36 @@ def test_silence_between_speeches_is_left_out(voice: VoiceDetector, data_dir: Pa
     assert abs(first[1] - late) < margin
     assert abs(second[0] - (late + len(pause))) < margin
     assert second[1] <= 2 * len(pause) + 2 * len(jfk)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:FutureWarning")
+def test_chances_are_those_of_the_packages_own_loop(voice: VoiceDetector, data_dir: Path) -> None:
+    import silero_vad  # not above: it would take this process's threads
+
+    package = silero_vad.load_silero_vad()
+    jfk = read_sound(data_dir / "jfk.flac")
+    sound = as_whisper(np.concatenate([jfk, silence(25), jfk[:54_321]]))
+    wanted = package.audio_forward(sound[None], SAMPLE_RATE)[0].numpy()
+    np.testing.assert_allclose(voice.chances(sound), wanted, atol=1e-3)
+    regions = silero_vad.get_speech_timestamps(
+        sound, package, min_silence_duration_ms=2000, speech_pad_ms=400
+    )
+    assert voice.speech(sound, HOUR) == [(region["start"], region["end"]) for region in regions]
+
+
+def test_long_speech_is_cut_where_it_is_quiet(voice: VoiceDetector, data_dir: Path) -> None:
+    sound = np.tile(read_sound(data_dir / "jfk.flac"), 3)
+    longest = 7 * SAMPLE_RATE
+    whole = speech(voice, sound)
+    pieces = speech(voice, sound, longest)
+    assert (pieces[0][0], pieces[-1][1]) == (whole[0][0], whole[-1][1])
+    assert [end for _, end in pieces[:-1]] == [start for start, _ in pieces[1:]]
+    lengths = [end - start for start, end in pieces]
+    assert max(lengths) <= longest
+    assert min(lengths) >= longest // 6
+    chances = voice.chances(as_whisper(sound))
+    for start, _ in pieces[1:]:
+        assert chances[start // 512 - 4 : start // 512 + 5].mean() < 0.3 < chances.mean()
 
 
 def test_silence_and_noise_are_no_speech(voice: VoiceDetector) -> None:
