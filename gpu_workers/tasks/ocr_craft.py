@@ -22,38 +22,38 @@ from easyocr.detection import copyStateDict
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from gpu_workers.tasks.ocr_layers import Layer, layer
+from gpu_workers.tasks.ocr_layers import layer, place
 from gpu_workers.tasks.ocr_winograd import Winograd
 
 BORDER = (1, 1, 1, 1)
 
 
 class Craft:
-    """The network with the weights in `path`."""
+    """The network with the weights in `path`, on `device`, computing in `dtype`."""
 
     def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
         net = CRAFT()
         net.load_state_dict(copyStateDict(torch.load(path, map_location="cpu", weights_only=True)))
         net.eval().requires_grad_(False)
-        vgg, place = net.basenet, partial(layer, device=device, dtype=dtype)
+        vgg, make = net.basenet, partial(layer, device=device, dtype=dtype)
         convs = _convolutions([*vgg.slice1, *vgg.slice2, *vgg.slice3, *vgg.slice4])
         convs[0].padding = (0, 0)  # the picture comes with its border
-        self._first = place(convs[0])
-        self._second = place(convs[1], pool=True)
+        self._first = make(convs[0])
+        self._second = make(convs[1], pool=True)
         # The last map of each stage goes to the U-net: 1/2, 1/4, 1/8, 1/16 of the picture's size.
-        self._stages: list[list[Layer]] = [
-            [place(convs[2]), place(convs[3])],
-            [nn.MaxPool2d(2), place(convs[4]), place(convs[5])],
-            [place(convs[6], pool=True), place(convs[7]), place(convs[8])],
-            [place(convs[9], pool=True), place(convs[10]), place(convs[11], relu=False)],
+        self._stages: list[list[nn.Module]] = [
+            [make(convs[2]), make(convs[3])],
+            [nn.MaxPool2d(2), make(convs[4]), make(convs[5])],
+            [make(convs[6], pool=True), make(convs[7]), make(convs[8])],
+            [make(convs[9], pool=True), make(convs[10]), make(convs[11], relu=False)],
         ]
         self._levels = [
-            _Level(place, net.upconv1, 512, list(vgg.slice5[1:])),
-            _Level(place, net.upconv2, 512, []),
-            _Level(place, net.upconv3, 256, []),
-            _Level(place, net.upconv4, 128, []),
+            _Level(make, net.upconv1, 512, list(vgg.slice5[1:])),
+            _Level(make, net.upconv2, 512, []),
+            _Level(make, net.upconv3, 256, []),
+            _Level(make, net.upconv4, 128, []),
         ]
-        self._head: Layer = net.conv_cls.to(device, dtype, memory_format=torch.channels_last)
+        self._head = place(net.conv_cls, device, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, 3, height, width), sides multiples of 32, to (n, 2, height/2, width/2) scores."""
@@ -66,18 +66,23 @@ class Craft:
         x = F.max_pool2d(x, 3, stride=1, padding=1)
         for level in self._levels:
             x = level(x, maps.pop())
-        return self._head(x)
+        scores: Tensor = self._head(x)
+        return scores
 
     def _stem(self, x: Tensor) -> Tensor:
-        """The first two layers; on a CPU the map between them, the largest, is never whole."""
-        framed = F.pad(x, BORDER)
+        """The first two layers. Their maps are the largest, and none is kept longer than needed."""
+        *_, height, width = x.shape
+        x = F.pad(x, BORDER)
         if not isinstance(self._second, Winograd):
-            return self._second(self._first(framed))
+            for step in (*self._first.children(), *self._second.children()):
+                x = step(x)
+            return x
 
         def rows(first: int, last: int) -> Tensor:
-            return self._first(framed[:, :, first : last + 2]).permute(0, 2, 3, 1)
+            whole: Tensor = self._first(x[:, :, first : last + 2])
+            return whole.permute(0, 2, 3, 1)
 
-        return self._second.convolve(rows, x.shape)
+        return self._second.convolve(rows, (len(x), height, width))
 
 
 class _Level:
@@ -87,7 +92,7 @@ class _Level:
     """
 
     def __init__(
-        self, place: Callable[..., Layer], up: Any, fine_channels: int, before: list[nn.Conv2d]
+        self, make: Callable[..., nn.Module], up: Any, fine_channels: int, before: list[nn.Conv2d]
     ) -> None:
         mix, merge = _convolutions(up.conv)
         assert mix.bias is not None
@@ -95,14 +100,15 @@ class _Level:
         bias = torch.zeros_like(mix.bias)
         coarse = _like(mix, mix.weight[:, :coarse_channels], bias)
         fine = _like(mix, mix.weight[:, coarse_channels:], mix.bias)
-        self._coarse = place(reduce(_joined, [*before, coarse]), relu=False)
-        self._fine = place(fine, relu=False)
-        self._merge = place(merge)
+        self._coarse = make(reduce(_joined, [*before, coarse]), relu=False)
+        self._fine = make(fine, relu=False)
+        self._merge = make(merge)
 
     def __call__(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """Both (n, channels, height, width); the result has the size of `fine`."""
         enlarged = F.interpolate(self._coarse(coarse), size=fine.shape[2:], mode="bilinear")
-        return self._merge(self._fine(fine).add_(enlarged).relu_())
+        merged: Tensor = self._merge(self._fine(fine).add_(enlarged).relu_())
+        return merged
 
 
 def _convolutions(modules: Sequence[nn.Module]) -> list[nn.Conv2d]:

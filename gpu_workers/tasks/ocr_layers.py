@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gpu_workers.tasks.ocr_winograd import Winograd
 
 WINOGRAD_CHANNELS = 64  # with fewer, its transforms cost more than it saves
-
-Layer = Callable[[Tensor], Tensor]
 
 
 def layer(
@@ -21,7 +17,7 @@ def layer(
     *,
     relu: bool = True,
     pool: bool = False,
-) -> Layer:
+) -> nn.Module:
     """A convolution on `device` in `dtype`; then, as asked, a ReLU and a maximum of 2x2."""
     if _suits_winograd(conv, device, dtype):
         return Winograd(conv, relu=relu, pool=pool)

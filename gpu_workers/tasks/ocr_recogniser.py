@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from gpu_workers.tasks.ocr_detector import TextBoxes
 from gpu_workers.tasks.ocr_languages import Script
 from gpu_workers.tasks.ocr_layers import place
-from gpu_workers.tasks.ocr_threads import each_alone
+from gpu_workers.tasks.threads import each_alone
 from ipc.frames import Pixels
 
 HEIGHT = 64

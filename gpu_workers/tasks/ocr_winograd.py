@@ -1,9 +1,9 @@
-"""3x3 convolutions with a quarter of the multiplications, for CRAFT in fp32 on a CPU.
+"""3x3 convolutions with a quarter of the multiplications, for fp32 on a CPU.
 
 Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015): F(4x4, 3x3) makes a tile
 of 4x4 outputs from 6x6 inputs with 36 multiplications a channel, where the definition takes 144.
-The points of interpolation are 0, ±√½, ±√2 and infinity, not the paper's 0, ±1, ±2: with these
-the rounding errors are those of the plain convolution. (Barabasz et al., "Error Analysis and
+The points of interpolation are 0, ±√½, ±√2 and infinity, not the paper's 0, ±1, ±2: that halves
+the rounding errors, to about those of the plain convolution. (Barabasz et al., "Error Analysis and
 Improving the Accuracy of Winograd Convolution for Deep Neural Networks", 2020, tells why.)
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gpu_workers.tasks.ocr_threads import each_alone
+from gpu_workers.tasks.threads import each_alone
 
 OUTPUTS = 4  # a tile's side
 INPUTS = 6
@@ -36,19 +36,21 @@ class Winograd(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, *, relu: bool, pool: bool = False) -> None:
         super().__init__()
-        bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
         self._kernel = _transformed(conv.weight.detach())
-        self._bias = bias
+        self._bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
         self._relu = relu
         self._pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve pictures that are there."""
         rows = x.permute(0, 2, 3, 1)
-        return self.convolve(lambda first, last: rows[:, first:last], x.shape)
+        return self.convolve(lambda first, last: rows[:, first:last], rows.shape[:3])
 
     def convolve(self, rows: Rows, shape: Sequence[int]) -> Tensor:
-        """Convolve pictures of `shape` that are made as they are needed, some rows at a time."""
+        """Convolve pictures that are made as they are needed, some rows at a time.
+
+        `shape` is how many they are, their height and their width.
+        """
         grid = _Grid.over(shape)
         side = OUTPUTS // 2 if self._pool else OUTPUTS
         # (pictures, tiles down, a tile's rows, tiles across, a tile's columns, filters)
@@ -88,8 +90,8 @@ class _Grid:
 
     @classmethod
     def over(cls, shape: Sequence[int]) -> _Grid:
-        """The tiles of (count, channels, height, width), in bands of about the same size."""
-        count, _, height, width = shape
+        """The tiles of so many pictures of a height and width, in bands of about the same size."""
+        count, height, width = shape
         total, across = -(-height // OUTPUTS), -(-width // OUTPUTS)
         bands = min(total, -(-count * total * across // BAND_TILES))
         return cls(count, height, width, total, across, -(-total // bands))
@@ -102,14 +104,10 @@ class _Band:
         _, channels, filters = kernel.shape
         self._grid = grid
         self._kernel = kernel
+        rows, columns = (OUTPUTS * tiles + OVERLAP for tiles in (grid.down, grid.across))
         tiles = (grid.count, grid.down, grid.across)
-        count, rows, columns = (
-            grid.count,
-            OUTPUTS * grid.down + OVERLAP,
-            OUTPUTS * grid.across + OVERLAP,
-        )
-        self._pictures = torch.zeros(count, rows, columns, channels)
-        self._half = torch.empty(INPUTS, count, grid.down, columns, channels)
+        self._pictures = torch.zeros(grid.count, rows, columns, channels)
+        self._half = torch.empty(INPUTS, grid.count, grid.down, columns, channels)
         self._inputs = torch.empty(INPUTS, INPUTS, *tiles, channels)
         self._products = torch.empty(INPUTS, INPUTS, *tiles, filters)
         self._half_back = torch.empty(OUTPUTS, INPUTS, *tiles, filters)

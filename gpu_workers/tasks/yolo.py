@@ -21,6 +21,7 @@ from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import scale_boxes
 
 from gpu_workers.model import InvalidSpec, Runtime
+from gpu_workers.tasks.threads import each_alone
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.frames import Pixels
 from ipc.messages import FrameRef
@@ -29,6 +30,8 @@ from ipc.results import BBox, Detection, Detections
 # What predict() uses where it is told nothing else.
 IOU_THRESHOLD = 0.7
 MAX_DETECTIONS = 300
+
+FRAMES_ALONE = 2  # that a thread of a CPU takes at a time
 
 LIBRARIES = ("torch", "torchvision", "ultralytics")
 
@@ -91,9 +94,8 @@ class Yolo:
         Raises UnknownClass where `classes`, the labels to keep, has one that the model lacks.
         """
         class_ids = None if classes is None else self._class_ids(classes)
-        inputs = batch.to(self._device).to(self._dtype) / 255
         found = non_max_suppression(
-            self._network(inputs),
+            self._predict(batch.to(self._device)),
             confidence,
             IOU_THRESHOLD,
             class_ids,
@@ -103,6 +105,17 @@ class Yolo:
             end2end=self._network.end2end,
         )
         return Boxes((batch.shape[2], batch.shape[3]), [rows.cpu() for rows in found])
+
+    def _predict(self, batch: torch.Tensor) -> torch.Tensor:
+        """What the network says of each anchor, (frames, rows, anchors) or as its head has it."""
+
+        def forward(frames: torch.Tensor) -> torch.Tensor:
+            predictions: torch.Tensor = self._network(frames.to(self._dtype) / 255)[0]
+            return predictions
+
+        if self._device.type != "cpu":
+            return forward(batch)
+        return torch.cat(each_alone(forward, torch.split(batch, FRAMES_ALONE)))
 
     def _class_ids(self, classes: Sequence[str]) -> list[int]:
         ids = {label: i for i, label in self.labels.items()}
