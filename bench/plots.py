@@ -110,6 +110,19 @@ def latency_against_throughput(curves: Sequence[Curve]) -> Figure:
     return figure
 
 
+def scaling(devices: Sequence[int], worth: Sequence[float]) -> Figure:
+    """How many devices' work was done by so many, beside as many as there were."""
+    figure, axes = _axes(3.6)
+    axes.plot(devices, devices, ls=_DASHED, color=GREY, lw=1.4, label="all at work, all the time")
+    axes.plot(devices, worth, color=BLUE, lw=1.8, marker="o", label="measured")
+    axes.set_xticks(devices)
+    axes.set_xlabel("devices")
+    axes.set_ylabel("devices' worth of work")
+    axes.set_ylim(bottom=0)
+    _legend(axes, axes.get_legend_handles_labels()[0])
+    return figure
+
+
 def stacked_bars(
     labels: Sequence[str], parts: Mapping[str, Sequence[float]], unit: str, marks: Sequence[float]
 ) -> Figure:

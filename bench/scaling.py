@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from rich.progress import Progress
 
-from bench import clips
+from bench import clips, plots, report
 from bench.serving import service
 from bench.tables import Table
 
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> list[Table]:
-    """Measure each number of devices; writes scaling.json.
+    """Measure each number of devices; writes scaling.json and scaling.html.
 
     Raises ServiceFailed, httpx.HTTPError.
     """
@@ -61,7 +61,9 @@ def run(arguments: argparse.Namespace) -> list[Table]:
             rounds = 2 if arguments.quick else 6
             points.append(Point(devices, _frames_per_s(output, clip, devices, rounds)))
     (output / "scaling.json").write_text(json.dumps([asdict(point) for point in points]))
-    return [_table(points)]
+    table = _table(points)
+    (output / "scaling.html").write_text(_page(points, table))
+    return [table]
 
 
 def _frames_per_s(output: Path, clip: Path, devices: int, rounds: int) -> float:
@@ -98,3 +100,14 @@ def _table(points: list[Point]) -> Table:
         rows,
         f"Of 8 devices, {MUST * 8:g} are to be kept busy, {AIM * 8:g} are aimed at.",
     )
+
+
+def _page(points: list[Point], table: Table) -> str:
+    most = points[-1]
+    plot = report.Plot(
+        f"{most.devices} devices do the work of {most.efficiency * most.devices:.1f}",
+        plots.scaling([p.devices for p in points], [p.efficiency * p.devices for p in points]),
+        "Below the dashed line is what the front, the queues and the client cost.",
+    )
+    section = report.Section("What is lost as devices are added", [], [table], [plot])
+    return report.page("The Eioku ML service with more devices", table.title, [section])

@@ -38,6 +38,7 @@ def test_devices_share_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     (point,) = json.loads((folder / "scaling.json").read_text())
     assert devices == "2"
     assert 0 < float(worth) <= 2
+    assert "2 devices do the work of" in (folder / "scaling.html").read_text()
     assert float(worth) == pytest.approx(point["frames_per_s"] * scaling.FRAME_MS / 1000, abs=0.01)
 
 
