@@ -75,7 +75,7 @@ class ArenaView:
 
 
 class Arena:
-    """The arena's owner: creates the file with all its pages, and unlinks it.
+    """The arena's owner: creates the file, reserves all its pages, and unlinks it.
 
     It holds a lock on the file as long as it lives. A pid would not do to tell whether an arena has
     an owner: containers that share /dev/shm number their processes each on their own.
@@ -87,9 +87,16 @@ class Arena:
         self._fd = -1
 
     def create(self) -> None:
-        """Reserve every page; raises OSError (ENOSPC) where /dev/shm cannot hold them."""
+        """Make the file, for others to map; nothing is to be written before `reserve` is done."""
         self._fd = os.open(SHM / self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(self._fd, self.size_bytes)
+
+    def reserve(self) -> None:
+        """Take every page, a second or so for 4 GB; raises OSError (ENOSPC) where /dev/shm is full.
+
+        The arena is gone then.
+        """
         try:
             os.posix_fallocate(self._fd, 0, self.size_bytes)
         except OSError:

@@ -80,8 +80,8 @@ def _checked() -> Settings:
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     service: Service = app.state.service
-    await service.start()
     try:
+        await service.start()
         yield
     finally:
         await service.stop()

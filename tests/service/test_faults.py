@@ -19,6 +19,8 @@ from running import ROOT, Server, running
 
 from bench.clips import make_small
 from ipc.frames import SHM
+from server.app import STARTUP_FAILURE
+from server.settings import MB
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +171,24 @@ def test_a_start_that_cannot_work_says_why_in_one_line(
     assert len(started.stderr.strip().splitlines()) == 1
     for word in words:
         assert word in started.stderr
+
+
+def test_a_full_shm_ends_the_start_and_leaves_nothing() -> None:
+    """It has filled since the settings were checked."""
+    stat = os.statvfs(SHM)
+    too_much = 2 * stat.f_blocks * stat.f_frsize // MB
+    script = (
+        "import msgspec, uvicorn; from server import app, settings;"
+        f"too_much = msgspec.structs.replace(settings.from_environ(), frame_pool_mb={too_much});"
+        "uvicorn.run(app.create_app(too_much), port=0)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    _, stderr = process.communicate(timeout=60)  # the children hold the pipe too
+    assert process.returncode == STARTUP_FAILURE
+    assert "No space left on device" in stderr
+    assert not list(SHM.glob(f"eioku-{process.pid}-*"))
 
 
 def test_a_second_uvicorn_worker_is_refused() -> None:
