@@ -13,7 +13,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from ipc import logs
+from ipc import logs, memory
 from ipc.channel import Endpoint
 from ipc.messages import Failed, FromChild, Heartbeat, Ready, Stop, activity
 
@@ -40,6 +40,7 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(name, log_level)
+    memory.keep_freed()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     module, function = entry.split(":")
     getattr(importlib.import_module(module), function)(endpoint, config)
@@ -54,7 +55,7 @@ def serve(
     heartbeat: Callable[[], Heartbeat] = Heartbeat,
     idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Say ready, then answer requests until told to stop; `idle` is called when none comes."""
+    """Say ready, then answer requests until told to stop; `idle` is called while none comes."""
     endpoint.send(ready)
     threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
     while True:
@@ -62,6 +63,7 @@ def serve(
         if isinstance(request, Stop):
             return
         if request is None:
+            memory.give_back()
             idle()
         else:
             endpoint.send(_answer(request, answer))

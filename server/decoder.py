@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,9 @@ def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
     cv2.setNumThreads(1)
     decord.logging.set_level(decord.logging.QUIET)
     endpoint.open(ToDecoder)
-    decoder = Decoder(ArenaView(config.arena, writable=True))
+    arena = ArenaView(config.arena, writable=True)
+    threading.Thread(target=arena.populate, daemon=True).start()
+    decoder = Decoder(arena)
     child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"), idle=decoder.tidy)
 
 

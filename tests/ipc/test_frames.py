@@ -6,11 +6,14 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ipc.frames import SHM, Arena, ArenaView, sweep
+from ipc import frames
+from ipc.frames import POPULATED_BYTES, SHM, Arena, ArenaView, sweep
 from ipc.messages import AudioRef, FrameRef
 
 
@@ -44,6 +47,50 @@ def test_a_mapping_made_before_the_pages_are_taken_has_them_all() -> None:
         assert (SHM / arena.name).stat().st_blocks * 512 == 1 << 20
         view.samples(0, 1 << 19)[-1] = 7
         assert ArenaView(arena.name).samples(0, 1 << 19)[-1] == 7
+    finally:
+        arena.unlink()
+
+
+def mapped_bytes(name: str) -> int:
+    """How much of the arena this process has mapped pages of."""
+    maps = Path("/proc/self/smaps").read_text().partition(str(SHM / name))[2]
+    return int(maps.partition("Rss:")[2].split()[0]) * 1024
+
+
+def populate(view: ArenaView) -> None:
+    """In a thread, as it lowers its own priority."""
+    thread = threading.Thread(target=view.populate)
+    thread.start()
+    thread.join()
+
+
+def test_populating_maps_every_page() -> None:
+    arena = Arena(2 * POPULATED_BYTES + 4096)
+    arena.create()
+    arena.reserve()
+    try:
+        view = ArenaView(arena.name, writable=True)
+        assert mapped_bytes(arena.name) == 0
+        populate(view)
+        assert mapped_bytes(arena.name) == arena.size_bytes
+    finally:
+        arena.unlink()
+
+
+def test_where_the_kernel_cannot_populate_the_arena_serves_as_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(frames, "MADV_POPULATE_WRITE", 255)
+    caplog.set_level("INFO")
+    arena = Arena(1 << 16)
+    arena.create()
+    arena.reserve()
+    try:
+        view = ArenaView(arena.name, writable=True)
+        populate(view)
+        assert "not populated" in caplog.text
+        view.samples(0, 8)[:] = 5
+        assert ArenaView(arena.name).samples(0, 8).tolist() == [5] * 8
     finally:
         arena.unlink()
 
