@@ -76,7 +76,7 @@ class Places:
 
     def preprocess(self, spec: PlacesSpec, subject: Frames, arena: ArenaView) -> torch.Tensor:
         """Scale and crop the frames to a (frames, 3, 224, 224) uint8 tensor, channels_last."""
-        batch = np.stack([_centre(arena.frame(ref)) for ref in subject.refs])
+        batch = np.stack(each_alone(_centre, [arena.frame(ref) for ref in subject.refs]))
         return torch.from_numpy(batch).permute(0, 3, 1, 2)
 
     @torch.inference_mode()
