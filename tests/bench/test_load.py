@@ -40,7 +40,7 @@ def test_load_measures_closed_and_open_loops(server: Server, media: Path) -> Non
     asked = arguments(
         *("--url", server.url, "--clip", str(media / "clip.mp4"), "--scenario", "single"),
         *("--fields", '{"model_name": "slow-0.pt"}', "--concurrency", "1", "2"),
-        *("--rates", "0.5", "--window", "0.2", "--max-windows", "3"),
+        *("--rates", "0.8", "--window", "0.4", "--max-windows", "3"),
         output=media / "out",
     )
     tables = {table.name: table for table in load.run(asked)}
@@ -58,8 +58,6 @@ def test_load_measures_closed_and_open_loops(server: Server, media: Path) -> Non
     assert len(rows) == 6
     for files, row in rows:
         assert float(row["requests/s"]) > 0
-        # Three frames of three seconds; the last requests may be on either side of the end.
-        assert float(row["frames/s"]) == pytest.approx(float(row["video s/s"]), rel=0.5)
         assert row["errors"] == "0"
         assert row["devices"] == "cpu 100%"
         assert row["pool hits"] == ("100%" if files == "cached" else "0%")
@@ -68,6 +66,14 @@ def test_load_measures_closed_and_open_loops(server: Server, media: Path) -> Non
         *("closed", "closed", "open") * 2
     ]
     assert all(len(point["windows"]) == 3 for point in recorded["points"])
+    for point in recorded["points"]:
+        if point["level"]["loop"] == "closed":
+            seconds = point["windows"][-1]["end_s"] - point["windows"][0]["start_s"]
+            requests = point["frames_per_s"] * seconds / 3  # of three seconds, one frame of each
+            answered = point["video_s_per_s"] * seconds / 3
+            # What is in flight when measuring begins or ends counts on one side only, as does
+            # what is answered while the service's counters travel.
+            assert abs(requests - answered) <= point["level"]["load"] + 0.2 * answered
     assert recorded["environment"]["workers"].startswith("worker-0 on cpu")
     assert "slow-0" in recorded["environment"]["models"]
     assert (media / "out" / "load.html").read_text().count("<svg") == 6
