@@ -23,19 +23,17 @@ import logging
 import mmap
 import os
 import secrets
-import threading
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ipc import memory
 from ipc.messages import AudioRef, FrameRef
 
 SHM = Path("/dev/shm")
 PREFIX = "eioku-"
 PAGE_BYTES = 4096
-POPULATED_BYTES = 4 << 20  # at a time: meanwhile no other thread of the process runs Python
-MADV_POPULATE_WRITE = 23  # <linux/mman.h>; the mmap module has no name for it
 SAMPLE_RATE = 16_000
 
 Pixels = NDArray[np.uint8]
@@ -64,19 +62,15 @@ class ArenaView:
             os.close(fd)
 
     def populate(self) -> None:
-        """Map every page now, in a thread of little weight, not each when it is first written.
+        """Map every page now, and not each when it is first written; lowers the thread's priority.
 
         A new page costs a fault, its clearing, and in a virtual machine often memory that the host
         has to find: up to 15 µs for 4 kB, as long as decoding what goes there.
         """
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        for start in range(0, len(self._map), POPULATED_BYTES):
-            length = min(POPULATED_BYTES, len(self._map) - start)
-            try:
-                self._map.madvise(MADV_POPULATE_WRITE, start, length)
-            except OSError as error:  # a kernel before 5.14, or /dev/shm is full and the start ends
-                log.info("frame pool not populated", extra={"reason": error.strerror})
-                return
+        try:
+            memory.populate(self._map)
+        except OSError as error:  # a kernel before 5.14, or /dev/shm is full and the start ends
+            log.info("frame pool not populated", extra={"reason": error.strerror})
 
     def frame(self, ref: FrameRef) -> Pixels:
         """The (height, width, 3) RGB pixels of `ref`, not copied."""

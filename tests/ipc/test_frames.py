@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ipc import frames
-from ipc.frames import POPULATED_BYTES, SHM, Arena, ArenaView, sweep
+from ipc import memory
+from ipc.frames import SHM, Arena, ArenaView, sweep
 from ipc.messages import AudioRef, FrameRef
 
 
@@ -65,7 +65,7 @@ def populate(view: ArenaView) -> None:
 
 
 def test_populating_maps_every_page() -> None:
-    arena = Arena(2 * POPULATED_BYTES + 4096)
+    arena = Arena(2 * memory.POPULATED_BYTES + 4096)
     arena.create()
     arena.reserve()
     try:
@@ -80,7 +80,7 @@ def test_populating_maps_every_page() -> None:
 def test_where_the_kernel_cannot_populate_the_arena_serves_as_well(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(frames, "MADV_POPULATE_WRITE", 255)
+    monkeypatch.setattr(memory, "MADV_POPULATE_WRITE", 255)
     caplog.set_level("INFO")
     arena = Arena(1 << 16)
     arena.create()
