@@ -108,9 +108,9 @@ class Arena:
         os.ftruncate(self._fd, self.size_bytes)
 
     def reserve(self) -> None:
-        """Take every page, a second or so for 4 GB; raises OSError (ENOSPC) where /dev/shm is full.
+        """Take every page, which lasts some tenths of a second for each GB.
 
-        The arena is gone then.
+        Raises OSError (ENOSPC) where /dev/shm cannot hold them; the arena is gone then.
         """
         try:
             os.posix_fallocate(self._fd, 0, self.size_bytes)

@@ -49,5 +49,6 @@ def test_the_overhead_is_of_the_same_frames(folder: Path, monkeypatch: pytest.Mo
     clips.make_small(short, 1)
     decoding, cached = overhead.run(argparse.Namespace(output=folder, quick=True))
     ((bare_s, through_s),) = json.loads((folder / "overhead.json").read_text())["decoding"]
+    assert decoding.rows[0][:2] == (f"{bare_s:.2f} s", f"{through_s:.2f} s")
     assert decoding.rows[0][2] == f"{bare_s / through_s:.2f}"
     assert [row[:2] for row in cached.rows] == [(name, "1") for name in overhead.CACHED]
