@@ -10,8 +10,12 @@ from types import ModuleType
 
 from rich.console import Console
 
-from bench import compare, limits, load, overhead, scaling
-from bench.tables import RESULTS, write_results
+from bench.compare import command as compare
+from bench.limits import command as limits
+from bench.load import command as load
+from bench.overhead import command as overhead
+from bench.overhead import scaling
+from bench.reporting.tables import RESULTS, write_results
 
 # Each has `configure(parser)`, and `run(arguments)`, which measures and returns its tables.
 MEASUREMENTS: dict[str, ModuleType] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ipc.frames import ArenaView
+from ipc.arena import ArenaView
 from ipc.messages import ModelInfo
 from ipc.results import Result
 

@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpu_workers.batch import apply
 from gpu_workers.model import InvalidSpec, Runtime
+from gpu_workers.out_of_memory import apply
 from gpu_workers.registry import Registry
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
 from ipc import child
+from ipc.arena import ArenaView
 from ipc.channel import Endpoint
 from ipc.config import ModelTask, WorkerConfig
-from ipc.frames import ArenaView
 from ipc.messages import (
     FromChild,
     Heartbeat,

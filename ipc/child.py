@@ -13,7 +13,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from ipc import logs, memory
+from ipc import logs, malloc
 from ipc.channel import Endpoint
 from ipc.messages import Failed, FromChild, Heartbeat, Ready, Stop, activity
 
@@ -40,7 +40,7 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(name, log_level)
-    memory.keep_freed()
+    malloc.keep_freed()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     module, function = entry.split(":")
     getattr(importlib.import_module(module), function)(endpoint, config)
@@ -63,7 +63,7 @@ def serve(
         if isinstance(request, Stop):
             return
         if request is None:
-            memory.give_back()
+            malloc.give_back()
             idle()
         else:
             endpoint.send(_answer(request, answer))

@@ -7,13 +7,13 @@ import sys
 
 import uvicorn
 
-from server import fleet
 from server.app import create_app
+from server.children import child_specs
 
 GRACE_S = 30
 
 
-def main(worker_entry: str = fleet.WORKER) -> None:
+def main(worker_entry: str = child_specs.WORKER) -> None:
     """Run the one front process; exits 0 when asked to stop, after in-flight requests."""
     # uvicorn raises the signal again once it has shut down; that is how this process ends well.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,12 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ipc import logs
-from ipc.frames import sweep
-from server import fleet
+from ipc.arena import sweep
+from server.children import child_specs
 from server.errors import Problem
-from server.middleware import ApiKey, RequestContext
-from server.render import problem_response
-from server.routes import ROUTES
+from server.http.middleware import ApiKey, RequestContext
+from server.http.rendering import problem_response
+from server.http.routes import ROUTES
 from server.service import Service
 from server.settings import BadSetting, Settings, from_environ
 
@@ -28,7 +28,9 @@ STARTUP_FAILURE = 3  # uvicorn's: a supervisor that sees it does not start the p
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, worker_entry: str = fleet.WORKER) -> Starlette:
+def create_app(
+    settings: Settings | None = None, worker_entry: str = child_specs.WORKER
+) -> Starlette:
     """The service as an ASGI app, configured from the environment unless `settings` are given.
 
     Exits with one line on standard error where it cannot be started.

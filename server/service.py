@@ -10,21 +10,23 @@ from functools import partial
 
 from prometheus_client.core import Metric
 
-from ipc.frames import Arena
-from server import events, fleet, metrics
-from server.admission import Admission
-from server.analysis import Analysis, Request
-from server.decoders import Decoders
-from server.dispatcher import Dispatcher
+from ipc.arena import Arena
+from server import metrics
+from server.analysis import events
+from server.analysis.admission import Admission
+from server.analysis.analysis import Analysis, Request
+from server.analysis.events import Emit, Event, Stream
+from server.analysis.hashes import InputHashes
+from server.analysis.responses import CombinedResponse, Response
+from server.children import child_specs
+from server.children.decoder_client import Decoders
+from server.children.dispatcher import Dispatcher
+from server.children.supervisor import Child, ChildSpec
+from server.children.waiting_line import Line
 from server.errors import Problem, ProblemDocument
-from server.events import Emit, Event, Stream
+from server.frame_pool.pool import FramePool
 from server.metrics import Metrics
-from server.placement import Line
-from server.pool import FramePool
-from server.provenance import InputHashes
-from server.responses import CombinedResponse, Response
 from server.settings import MB, Settings
-from server.supervisor import Child, ChildSpec
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 class Service:
     """Everything that one front owns; nothing runs until `start`."""
 
-    def __init__(self, settings: Settings, worker_entry: str = fleet.WORKER) -> None:
+    def __init__(self, settings: Settings, worker_entry: str = child_specs.WORKER) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.admission = Admission(settings.max_queued_requests)
@@ -41,10 +43,12 @@ class Service:
         self.hashes = InputHashes()
         self._line = Line()
         self.decoders = Decoders(
-            self._children(fleet.decoders(settings, self.arena.name)), self._line, self.metrics
+            self._children(child_specs.decoders(settings, self.arena.name)),
+            self._line,
+            self.metrics,
         )
         self.dispatcher = Dispatcher(
-            self._children(fleet.workers(settings, self.arena.name, worker_entry)),
+            self._children(child_specs.workers(settings, self.arena.name, worker_entry)),
             self._line,
             self.metrics,
         )

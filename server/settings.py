@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from server.devices import cuda_devices
+from server.cuda_devices import cuda_devices
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ipc.frames import Arena, ArenaView
+from ipc.arena import Arena, ArenaView
 from ipc.messages import FrameRef, Frames
 
 ROOT = Path(__file__).parent.parent

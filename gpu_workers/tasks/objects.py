@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from gpu_workers.model import Runtime
-from gpu_workers.provenance import model_info
-from gpu_workers.tasks.yolo import LIBRARIES, Boxes, Yolo, detections
-from ipc.frames import ArenaView
+from gpu_workers.model_info import model_info
+from gpu_workers.yolo import LIBRARIES, Boxes, Yolo, detections
+from ipc.arena import ArenaView
 from ipc.messages import Frames, ModelInfo
 from ipc.results import Detections
 from ipc.specs import ObjectsSpec

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from gpu_workers.model import Runtime
-from gpu_workers.provenance import model_info
-from gpu_workers.tasks.ocr_detector import Detector, Page, to_page
-from gpu_workers.tasks.ocr_languages import script_for
-from gpu_workers.tasks.ocr_recogniser import Reading, Recogniser, cut
-from ipc.frames import ArenaView
+from gpu_workers.model_info import model_info
+from gpu_workers.ocr.detector import Detector, Page, to_page
+from gpu_workers.ocr.languages import script_for
+from gpu_workers.ocr.recogniser import Reading, Recogniser, cut
+from ipc.arena import ArenaView
 from ipc.messages import FrameRef, Frames, ModelInfo
 from ipc.results import Point, TextDetection, TextDetections
 from ipc.specs import OcrSpec

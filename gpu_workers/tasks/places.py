@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torchvision.models import ResNet, resnet18
 
+from gpu_workers.cpu_threads import each_alone
 from gpu_workers.model import Runtime
-from gpu_workers.provenance import model_info
-from gpu_workers.tasks.threads import each_alone
+from gpu_workers.model_info import model_info
 from gpu_workers.weights.errors import ModelUnavailable
-from ipc.frames import ArenaView, Pixels
+from ipc.arena import ArenaView, Pixels
 from ipc.messages import Frames, ModelInfo
 from ipc.results import Classification, Classifications, Prediction
 from ipc.specs import PlacesSpec

@@ -14,8 +14,8 @@ from scenedetect.common import Timecode
 from scenedetect.detector import FlashFilter
 
 from gpu_workers.model import Runtime
-from gpu_workers.provenance import model_info
-from ipc.frames import ArenaView, Pixels
+from gpu_workers.model_info import model_info
+from ipc.arena import ArenaView, Pixels
 from ipc.messages import Frames, ModelInfo, Timeline
 from ipc.results import Changes, Scene, Scenes
 from ipc.specs import ScenesSpec

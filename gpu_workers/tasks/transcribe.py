@@ -18,13 +18,13 @@ import whisper
 from torch import Tensor, nn
 from whisper.tokenizer import LANGUAGES
 
+from gpu_workers.languages import UnsupportedLanguage
 from gpu_workers.model import Runtime
-from gpu_workers.provenance import model_info
-from gpu_workers.tasks.languages import UnsupportedLanguage
-from gpu_workers.tasks.speech_windows import WINDOW_SAMPLES, Window, pack
-from gpu_workers.tasks.transcribe_batch import transcribe_windows
-from gpu_workers.tasks.vad import VoiceDetector
-from ipc.frames import ArenaView
+from gpu_workers.model_info import model_info
+from gpu_workers.speech.batch_transcription import transcribe_windows
+from gpu_workers.speech.packing import WINDOW_SAMPLES, Window, pack
+from gpu_workers.speech.voice_activity import VoiceDetector
+from ipc.arena import ArenaView
 from ipc.messages import Audio, ModelInfo
 from ipc.results import Segment, Transcript, Word
 from ipc.specs import TranscribeSpec

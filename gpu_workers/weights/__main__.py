@@ -71,7 +71,7 @@ def _fetch(folder: Path, names: list[str]) -> None:
 
 def _stand_ins(folder: Path, names: tuple[str, ...] | None = None) -> None:
     """Import torch and the model libraries only here: the other commands stay quick."""
-    from gpu_workers.weights.standins import STAND_INS, make_stand_ins
+    from gpu_workers.weights.standins.make import STAND_INS, make_stand_ins
 
     for name in make_stand_ins(folder, names or tuple(STAND_INS)):
         console.print(f"{folder / name}")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from running import Server, running
 
-from bench.clips import make_small
+from bench.clips.generate import make_small
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ import pytest
 from payload import payload
 from running import ROOT, Server, running
 
-from bench.clips import make_small
-from ipc.frames import SHM
+from bench.clips.generate import make_small
+from ipc.arena import SHM
 from server.app import STARTUP_FAILURE
 from server.settings import MB
 

@@ -17,7 +17,7 @@ import pytest
 from payload import payload
 from running import Server, running
 
-from bench.clips import make_long, make_small
+from bench.clips.generate import make_long, make_small
 
 DECODED = "eioku_frames_decoded_total"
 SLOW = {"model_name": "slow-1.pt", "frame_interval": 2}

@@ -19,9 +19,9 @@ import msgspec
 import numpy as np
 
 from gpu_workers import registry, worker
+from ipc.arena import ArenaView
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
-from ipc.frames import ArenaView
 from ipc.messages import Frames, ModelInfo
 from ipc.results import BBox, Detection, Detections
 from ipc.specs import ObjectsSpec

@@ -1,0 +1,1 @@
+"""Test clips whose content is known."""

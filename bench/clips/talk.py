@@ -1,0 +1,34 @@
+"""A recording with long pauses, and in how many of its stretches of speech text was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.clips.encoding import encode_sound
+from bench.clips.sound import speech
+
+Stretch = tuple[float, float]  # start and end in s
+
+SPEECH_S, PAUSE_S = 25, 50  # a third of the time is speech
+
+
+def stretches(seconds: int) -> list[Stretch]:
+    """Where a recording of that length has speech."""
+    starts = range(0, seconds, SPEECH_S + PAUSE_S)
+    return [(start, min(start + SPEECH_S, seconds)) for start in starts]
+
+
+def make_talk(path: Path, seconds: int) -> None:
+    """Write the recording as an MP4 with sound only."""
+    spoken = stretches(seconds)
+    starts = [start for start, _ in spoken[1:]]
+    pauses = list(zip([end for _, end in spoken], [*starts, seconds], strict=True))
+    encode_sound(path, speech(seconds, 4, pauses))
+
+
+def heard(segments: Sequence[Stretch], spoken: Sequence[Stretch]) -> int:
+    """In how many of the stretches any segment lies, at least in part."""
+    return sum(
+        any(start < last and first < end for start, end in segments) for first, last in spoken
+    )

@@ -1,0 +1,1 @@
+"""`python -m bench compare`: the service beside the libraries' own loops."""

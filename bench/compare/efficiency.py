@@ -1,0 +1,74 @@
+"""What share of what this machine can do the service does: its rates beside those of `limits`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from bench.compare.pairs import Outcome
+from bench.compare.service_side import Service
+from bench.limits import decode_only
+from bench.limits.bare_networks import RESNET, YOLO, Forward, Network
+from bench.limits.repeats import repeat
+from bench.reporting.tables import Table
+
+INTERVAL = 30
+_BUDGET_S = 1.0
+_LEAST = 3
+
+# The service's chunk of each task's frames is the batch of the bare network beside it.
+_POOLED: tuple[tuple[str, Network, int], ...] = (
+    ("objects", YOLO, 8),
+    ("faces", YOLO, 8),
+    ("places", RESNET, 16),
+)
+
+
+def efficiency_table(ours: Service, clip: Path, singles: Sequence[Outcome]) -> Table:
+    """Rates of the service, in fp32, on the clip; `singles` holds each task alone."""
+    frames = decode_only.frame_count(clip)
+    analysed = len(range(0, frames, INTERVAL))
+    rows = []
+    for task, network, batch in _POOLED:
+        achieved = analysed / _pooled_s(ours, clip, task)
+        possible = batch / _forward_s(network, batch)
+        what = f"{task}, frames in the pool: {network.name} alone, batch {batch}"
+        rows.append(_row(what, achieved, possible))
+    alone = {task: outcome for outcome in singles for task in outcome.contest.tasks}
+    for task, engine in (("objects", decode_only.SAMPLED), ("scenes", decode_only.DECODED)):
+        if alone[task].pairs:
+            possible = frames / median(_decode_s(clip, engine))
+            what = f"{task}, frames passed: {engine}"
+            rows.append(_row(what, frames / alone[task].service_s, possible))
+    return Table(
+        "compare-efficiency",
+        "The service beside what is possible, fp32",
+        ("what: and what would be possible", "achieved, frames/s", "possible", "share"),
+        rows,
+        "A request's whole time counts, with HTTP, letterboxing and NMS; where nothing is in the "
+        "pool yet, also what is computed on the same cores while it decodes.",
+    )
+
+
+def _pooled_s(ours: Service, clip: Path, task: str) -> float:
+    """Seconds of a request whose frames have just been in use."""
+    tasks = {task: {"frame_interval": INTERVAL}}
+    with ours.copy(clip) as path:
+        return median(repeat(lambda: ours.ask(path, tasks), _LEAST, _BUDGET_S))
+
+
+def _forward_s(network: Network, batch: int) -> float:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return median(Forward(network, "fp32", device).times_s(batch, _LEAST, _BUDGET_S))
+
+
+def _decode_s(clip: Path, engine: str) -> list[float]:
+    decode: Callable[[Path], None] = decode_only.ENGINES[engine]
+    return repeat(lambda: decode(clip), 1, 0.0)
+
+
+def _row(what: str, achieved: float, possible: float) -> tuple[str, ...]:
+    return what, f"{achieved:.1f}", f"{possible:.1f}", f"{achieved / possible:.0%}"

@@ -1,0 +1,167 @@
+"""Two sides do the same work in turn: how long each took, and whether it was the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from bench.reporting.tables import Table
+
+Fields = dict[str, Any]
+Found = dict[str, int]
+
+# Two decoders turn YUV into RGB a shade apart, so that a box or a word at the threshold may come
+# or go; in half precision more do, which `drift` measures.
+TOLERANCE = {"objects": 0.02, "faces": 0.02, "ocr": 0.05}
+
+
+class WorkDiffers(Exception):
+    """A side failed, or did other work than it should have; the message says how."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What both sides are to do: `tasks` as `POST /infer` takes them, of one file.
+
+    `requests` of them are made at once, each of a file of its own. `must` and `aim` are what the
+    libraries' time divided by the service's should reach.
+    """
+
+    what: str
+    tasks: Mapping[str, Fields]
+    media: Path
+    must: float | None = None
+    aim: float | None = None
+    precision: str = "fp32"
+    requests: int = 1
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run of one side: what it took, and how many items it found for each task.
+
+    `detail` holds what else is worth recording, `answers` what the service answered.
+    """
+
+    seconds: float
+    found: Found
+    detail: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+
+
+class Side(Protocol):
+    """The service, or what one would use instead."""
+
+    def warm_up(self, contest: Contest) -> None:
+        """Load the models and use them once."""
+
+    def run(self, contest: Contest) -> Turn:
+        """Do the work once; raises WorkDiffers."""
+
+
+@dataclass
+class Outcome:
+    """A contest's turns, the libraries' and the service's of each pair, or why there are none."""
+
+    contest: Contest
+    pairs: list[tuple[Turn, Turn]] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """The median of the pairs' ratios: a machine that slows down slows both of a pair."""
+        return median(theirs.seconds / ours.seconds for theirs, ours in self.pairs)
+
+    @property
+    def libraries_s(self) -> float:
+        """The libraries' median time."""
+        return median(theirs.seconds for theirs, _ in self.pairs)
+
+    @property
+    def service_s(self) -> float:
+        """The service's median time."""
+        return median(ours.seconds for _, ours in self.pairs)
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """What the service answered last, by task."""
+        return self.pairs[-1][1].answers if self.pairs else {}
+
+    def raw(self) -> dict[str, Any]:
+        """Everything measured, for JSON."""
+        return {
+            "what": self.contest.what,
+            "precision": self.contest.precision,
+            "failure": self.failure,
+            "ratio": self.ratio if self.pairs else None,
+            "pairs": [
+                {
+                    side: {"seconds": turn.seconds, "found": turn.found, **turn.detail}
+                    for side, turn in zip(("libraries", "service"), pair, strict=True)
+                }
+                for pair in self.pairs
+            ],
+        }
+
+
+def compete(
+    contest: Contest, libraries: Side, service: Side, pairs: int, step: Callable[[str], None]
+) -> Outcome:
+    """Warm both sides up, then let them run in turn; the outcome tells of a failure."""
+    outcome = Outcome(contest)
+    try:
+        for side in (libraries, service):
+            step(f"{contest.what}: warm-up")
+            side.warm_up(contest)
+        for _ in range(pairs):
+            step(f"{contest.what}: libraries")
+            theirs = libraries.run(contest)
+            step(f"{contest.what}: service")
+            ours = service.run(contest)
+            outcome.pairs.append((theirs, ours))
+            if differences := differing(theirs.found, ours.found, contest.precision):
+                raise WorkDiffers(differences)
+    except WorkDiffers as error:
+        outcome.failure = str(error)
+    return outcome
+
+
+def differing(theirs: Found, ours: Found, precision: str) -> str:
+    """Which tasks found more or fewer items than they may, as a sentence; empty where none did."""
+    wrong = []
+    for task, expected in theirs.items():
+        tolerance = TOLERANCE.get(task, 0.0)
+        if tolerance and precision != "fp32":
+            continue
+        if abs(ours[task] - expected) > tolerance * expected:
+            wrong.append(f"{task}: the service found {ours[task]}, the libraries {expected}")
+    return "; ".join(wrong)
+
+
+def table(name: str, title: str, rival: str, outcomes: Sequence[Outcome], note: str) -> Table:
+    """One row an outcome; a failure stands where the ratio would be."""
+    columns = ("what", f"{rival}, s", "service, s", "ratio", "must", "aim", "found")
+    return Table(name, title, columns, [_row(outcome) for outcome in outcomes], note)
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    contest = outcome.contest
+    what = contest.what if contest.precision == "fp32" else f"{contest.what}, {contest.precision}"
+    goals = [f"{goal:g}" if goal else "" for goal in (contest.must, contest.aim)]
+    times = ("", "")
+    found = ""
+    if outcome.pairs:
+        times = (f"{outcome.libraries_s:.2f}", f"{outcome.service_s:.2f}")
+        theirs, ours = (turn.found for turn in outcome.pairs[-1])
+        found = ", ".join(f"{task} {_both(theirs[task], ours[task])}" for task in theirs)
+    if outcome.failure:
+        return what, *times, f"FAILED: {outcome.failure}", *goals, found
+    missed = " (missed)" if contest.must and outcome.ratio < contest.must else ""
+    return what, *times, f"{outcome.ratio:.2f}{missed}", *goals, found
+
+
+def _both(theirs: int, ours: int) -> str:
+    return str(ours) if theirs == ours else f"{ours} for {theirs}"

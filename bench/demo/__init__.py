@@ -1,0 +1,1 @@
+"""`make demo`: one request for each task, and pictures of the answers."""

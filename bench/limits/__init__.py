@@ -1,0 +1,1 @@
+"""`python -m bench limits`: what this machine can do at best."""

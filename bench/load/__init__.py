@@ -1,0 +1,1 @@
+"""`python -m bench load`: the service under load, over HTTP."""

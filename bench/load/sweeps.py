@@ -1,0 +1,140 @@
+"""Every level of every sweep of `load`, one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+
+from bench.load.loops import closed_loop, open_loop
+from bench.load.points import CLOSED, OPEN, Level, Loop, Point, measure
+from bench.load.scenarios import Asker, Call, Clip, Document, post, read
+from bench.load.stability import AGREEING_WINDOWS
+
+
+class LoadFailed(Exception):
+    """The service cannot be measured; the message says why."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A scenario's calls, about files of one kind, in the loops that are named."""
+
+    scenario: str
+    files: str
+    loops: tuple[str, ...]
+    kinds: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure. `rates` are shares of the best closed-loop rate.
+
+    All points together are to last `budget_s`: each gets its share of what is left, but three
+    windows at least; when nothing is left, the others are left out.
+    """
+
+    sweeps: Sequence[Sweep]
+    concurrencies: Sequence[int]
+    rates: Sequence[float]
+    window_s: float
+    most_windows: int
+    budget_s: float
+    seed: int
+
+    @property
+    def points(self) -> int:
+        """How many points there will be."""
+        numbers = {CLOSED: len(self.concurrencies), OPEN: len(self.rates)}
+        return sum(numbers[loop] for sweep in self.sweeps for loop in sweep.loops)
+
+
+class Sweeper:
+    """Carries a plan out; `show` is told what is being done, and how many points are there.
+
+    What it measured is in `points`, what it had no time for in `left_out`.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        clip: Clip,
+        plan: Plan,
+        show: Callable[[str, int], None],
+    ) -> None:
+        self.points: list[Point] = []
+        self.left_out: list[Level] = []
+        self.provenances: dict[str, Document] = {}
+        self._client = client
+        self._clip = clip
+        self._plan = plan
+        self._show = show
+        self._end_s = time.monotonic() + plan.budget_s
+
+    async def run(self) -> None:
+        """Measure all points; raises LoadFailed."""
+        for sweep in self._plan.sweeps:
+            if self._left_s > 0:
+                await self._warm_up(sweep)
+            best = 0.0
+            for concurrency in self._plan.concurrencies:
+                level = Level(sweep.scenario, sweep.files, CLOSED, concurrency)
+                loop = partial(closed_loop, self._asker(sweep).prepare, concurrency=concurrency)
+                best = max(best, await self._measure(level, loop))
+            if OPEN not in sweep.loops or best == 0:
+                continue  # without a closed loop that gave anything, there is no rate to try
+            for place, share in enumerate(self._plan.rates):
+                rate, seed = share * best, self._plan.seed + place
+                level = Level(sweep.scenario, sweep.files, OPEN, rate)
+                loop = partial(open_loop, self._asker(sweep).prepare, rate=rate, seed=seed)
+                await self._measure(level, loop)
+
+    def _asker(self, sweep: Sweep) -> Asker:
+        fresh = sweep.files == "fresh"
+        return Asker(self._client, sweep.kinds, self._clip, fresh, self._plan.seed)
+
+    async def _warm_up(self, sweep: Sweep) -> None:
+        """Send each call once: models are loaded, and what cannot work is told at once."""
+        for call in sweep.kinds:
+            self._show(f"{sweep.scenario}: first requests, which load models", len(self.points))
+            try:
+                reply = await post(self._client, call, self._clip.path)
+            except httpx.TransportError as error:
+                raise LoadFailed(f"{call.path}: {type(error).__name__}: {error}") from error
+            responses, errors = read(call, reply)
+            if errors:
+                raise LoadFailed(f"{call.path} answers {', '.join(errors)}: {reply.text[:2000]}")
+            for response in responses:
+                provenance = response["provenance"]
+                self.provenances[provenance["model_name"]] = provenance
+
+    async def _measure(self, level: Level, loop: Loop) -> float:
+        """Measure a point, if there is time for it; returns its requests a second, or 0."""
+        if self._left_s <= 0:
+            self.left_out.append(level)
+            return 0.0
+        done = len(self.points)
+        windows = self._windows_allowed()
+        passed = 0
+
+        def on_window() -> None:
+            nonlocal passed
+            passed += 1
+            name = f"{level.scenario}, {level.files}, {level.name}"
+            self._show(f"{name}: window {passed} of {windows} at most", done)
+
+        point = await measure(level, loop, self._client, self._plan.window_s, windows, on_window)
+        self.points.append(point)
+        return point.requests_per_s
+
+    def _windows_allowed(self) -> int:
+        share_s = self._left_s / (self._plan.points - len(self.points))
+        fair = min(share_s / self._plan.window_s, self._plan.most_windows)
+        return max(AGREEING_WINDOWS, int(fair))
+
+    @property
+    def _left_s(self) -> float:
+        return self._end_s - time.monotonic()

@@ -1,0 +1,1 @@
+"""`python -m bench overhead` and `scaling`: what the service costs beside the work."""

@@ -1,0 +1,143 @@
+"""What the service's own machinery costs: frames on their way to a task, and a cached request.
+
+The task is a simulated device that takes no time. Against it stands the bare decoder, which writes
+every frame into one buffer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import httpx
+import numpy as np
+from rich.progress import Progress, TaskID
+
+from bench.clips import generate
+from bench.clips.distinct_copy import distinct_copy
+from bench.reporting.tables import Table
+from bench.service_process import service
+
+POOL_MB = "600"
+CACHED = {"the first frame": {"end_ms": 1}, "every 30th frame": {}}
+NO_TIME = "wait-0.pt"
+QUICK, WHOLE = (3, 300), (7, 2000)  # pairs; requests
+
+
+class Cached(NamedTuple):
+    """How many frames a request was of, and how long each such request took."""
+
+    frames: int
+    latencies_ms: list[float]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """It has no options of its own."""
+
+
+def run(arguments: argparse.Namespace) -> list[Table]:
+    """Measure both; writes overhead.json. Raises ServiceFailed, httpx.HTTPError."""
+    output: Path = arguments.output.resolve()
+    clip = generate.bench_clip(output / "clips", arguments.quick)
+    pairs, requests = QUICK if arguments.quick else WHOLE
+    environ = {"DEVICES": "cpu", "FRAME_POOL_MB": POOL_MB, "MEDIA_ROOTS": str(clip.parent)}
+    with (
+        Progress() as progress,
+        service(
+            output / "overhead-service.log", "bench.overhead.simulated_devices", **environ
+        ) as client,
+    ):
+        bar = progress.add_task("overhead", total=pairs + len(CACHED))
+        decoding = _decoding(client, clip, pairs, progress, bar)
+        cached = {}
+        for name, fields in CACHED.items():
+            frames = _ask(client, clip, fields)
+            cached[name] = Cached(frames, _latencies_ms(client, clip, fields, requests))
+            progress.advance(bar)
+    (output / "overhead.json").write_text(json.dumps({"decoding": decoding, "cached": cached}))
+    return [_decoding_table(decoding), _cached_table(cached)]
+
+
+def _decoding(
+    client: httpx.Client, clip: Path, pairs: int, progress: Progress, bar: TaskID
+) -> list[tuple[float, float]]:
+    """Seconds of the bare decoder and of the service for every frame of the clip, in turn."""
+    measured = []
+    for number in range(pairs + 1):
+        copy = distinct_copy(clip, clip.with_name("overhead-copy.mp4"), number)
+        started = time.perf_counter()
+        frames = _decode(copy)
+        bare_s = time.perf_counter() - started
+        started = time.perf_counter()
+        answered = _ask(client, copy, {"frame_interval": 1})
+        measured.append((bare_s, time.perf_counter() - started))
+        assert answered == frames
+        progress.advance(bar)
+    copy.unlink()
+    return measured[1:]  # the first warms up
+
+
+def _decode(path: Path) -> int:
+    """Every frame as RGB into one buffer, as fast as PyAV can."""
+    frames = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = len(os.sched_getaffinity(0))
+        out = np.empty((stream.height, stream.width, 3), np.uint8)
+        for frame in container.decode(stream):
+            out[:] = frame.to_ndarray(format="rgb24")
+            frames += 1
+    return frames
+
+
+def _latencies_ms(
+    client: httpx.Client, clip: Path, fields: dict[str, int], requests: int
+) -> list[float]:
+    """How long each of so many equal requests took, one after the other, frames in the pool."""
+    for _ in range(20):
+        _ask(client, clip, fields)
+    latencies = []
+    for _ in range(requests):
+        started = time.perf_counter()
+        _ask(client, clip, fields)
+        latencies.append((time.perf_counter() - started) * 1000)
+    return latencies
+
+
+def _ask(client: httpx.Client, clip: Path, fields: dict[str, int]) -> int:
+    body = {"video_path": str(clip), "model_name": NO_TIME, **fields}
+    response = client.post("/infer/objects", json=body)
+    response.raise_for_status()
+    return len(response.json()["detections"])
+
+
+def _decoding_table(measured: list[tuple[float, float]]) -> Table:
+    bare_s, service_s = (statistics.median(times) for times in zip(*measured, strict=True))
+    ratio = statistics.median(bare / through for bare, through in measured)
+    return Table(
+        "overhead-decoding",
+        "Every frame of the clip: decoder, pool and queues to a task that does nothing",
+        ("bare decoder", "service", "ratio", "must", "aim"),
+        [(f"{bare_s:.2f} s", f"{service_s:.2f} s", f"{ratio:.2f}", "0.9", "0.97")],
+        f"Medians of {len(measured)} pairs, in turn.",
+    )
+
+
+def _cached_table(cached: dict[str, Cached]) -> Table:
+    rows = []
+    for name, (frames, latencies_ms) in cached.items():
+        p50, p99 = np.percentile(latencies_ms, [50, 99])
+        rows.append((name, str(frames), f"{p50:.1f} ms", f"{p99:.1f} ms", "3 / 15 ms", "1 / 5 ms"))
+    return Table(
+        "overhead-cached",
+        "A cached request to a task that does nothing, seen by the client",
+        ("wanted", "frames", "p50", "p99", "must", "aim"),
+        rows,
+    )

@@ -1,0 +1,75 @@
+"""The service with simulated devices: `python -m bench.overhead.simulated_devices`.
+
+A simulated device: the real front, queues, frames and workers, and instead of a network one that
+takes as long as the model's name says, `wait-<ms>.pt`, for each frame. It reads one pixel of each,
+so that the frame is really there. Needs neither weights nor torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gpu_workers import registry, worker
+from ipc.arena import ArenaView, Pixels
+from ipc.channel import Endpoint
+from ipc.config import WorkerConfig
+from ipc.messages import Frames, ModelInfo
+from ipc.results import BBox, Detection, Detections
+from ipc.specs import ObjectsSpec
+
+
+def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
+    """The worker's entry point."""
+    registry.TASK_MODULES["objects"] = "bench.overhead.simulated_devices"
+    worker.main(endpoint, msgspec.structs.replace(config, warm=False))
+
+
+def load(spec: ObjectsSpec, runtime: object) -> SimulatedDevice:
+    """A device that takes as many milliseconds a frame as the model's name says."""
+    name = spec.model_name.removesuffix(".pt")
+    return SimulatedDevice(float(name.removeprefix("wait-")), name)
+
+
+class SimulatedDevice:
+    """Takes its time, and finds one box the size of the frame in each."""
+
+    def __init__(self, frame_ms: float, name: str) -> None:
+        self.info = ModelInfo(name, None, False, "cpu", "fp32", {})
+        self._frame_ms = frame_ms
+        self._clock = threading.Event()
+
+    def preprocess(self, spec: ObjectsSpec, subject: Frames, arena: ArenaView) -> Sequence[Pixels]:
+        """The frames, where they lie."""
+        return [arena.frame(ref) for ref in subject.refs]
+
+    def infer(self, spec: ObjectsSpec, inputs: Sequence[Pixels]) -> list[float]:
+        """Wait; then how bright the last pixel of each frame is, from 0 to 1."""
+        self._clock.wait(self._frame_ms / 1000 * len(inputs))
+        return [float(frame[-1, -1].mean()) / 255 for frame in inputs]
+
+    def postprocess(
+        self, spec: ObjectsSpec, subject: Frames, outputs: Sequence[float]
+    ) -> Detections:
+        """A box for each frame."""
+        return Detections(
+            [
+                Detection(
+                    ref.frame_index,
+                    round(ref.timestamp_ms),
+                    "frame",
+                    round(brightness, 4),
+                    BBox(0.0, 0.0, float(ref.width), float(ref.height)),
+                )
+                for ref, brightness in zip(subject.refs, outputs, strict=True)
+            ]
+        )
+
+
+if __name__ == "__main__":
+    from server.__main__ import main as serve  # not in the workers, which import this module too
+
+    serve("bench.overhead.simulated_devices:main")

@@ -1,0 +1,1 @@
+"""What transcription is made of: voice activity, windows of speech, Whisper's decoder."""

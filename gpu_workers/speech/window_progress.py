@@ -1,0 +1,144 @@
+"""One window of speech on its way through Whisper: what is left to hear, what was said so far.
+
+The steps are those of the loop in `whisper.transcribe`, for a single window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import whisper
+from torch import Tensor
+from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FFT
+from whisper.decoding import DecodingResult
+from whisper.utils import get_end
+
+from gpu_workers.speech.packing import PAD_SAMPLES, Window
+from ipc.arena import SAMPLE_RATE
+
+# As in `whisper.transcribe`.
+NO_SPEECH_THRESHOLD = 0.6
+LOGPROB_THRESHOLD = -1.0
+
+TICK_S = 0.02  # Whisper's timestamps count ticks
+TICK_FRAMES = 2
+FRAME_SAMPLES: int = HOP_LENGTH
+SHORTEST_REST_FRAMES = PAD_SAMPLES // FRAME_SAMPLES
+
+
+class Reading(NamedTuple):
+    """What tokens say: parts as (start, end, tokens), in ticks; and how many frames are done."""
+
+    parts: Sequence[tuple[float, float, list[int]]]
+    frames: int
+    complete: bool
+
+
+def read(tokens: list[int], first_timestamp: int, frames: int) -> Reading:
+    """Split Whisper's answer to a window of `frames` at pairs of timestamps.
+
+    What follows the last pair is left for another try, unless a timestamp of its own closes it.
+    Without any pair, all of it is one part.
+    """
+    stamped = [token >= first_timestamp for token in tokens]
+    complete = stamped[-2:] == [False, True]
+    cuts = [i for i, pair in enumerate(pairwise(stamped), 1) if all(pair)]
+    if not cuts:
+        stamps = [token - first_timestamp for token in tokens if token >= first_timestamp]
+        end = stamps[-1] if stamps and stamps[-1] > 0 else frames / TICK_FRAMES
+        return Reading([(0, end, tokens)], frames, complete)
+    if complete:
+        cuts.append(len(tokens))
+    parts = [
+        (tokens[i] - first_timestamp, tokens[j - 1] - first_timestamp, tokens[i:j])
+        for i, j in pairwise([0, *cuts])
+    ]
+    return Reading(parts, frames if complete else parts[-1][1] * TICK_FRAMES, complete)
+
+
+@dataclass
+class Progress:
+    """How far a window is transcribed: `done` in frames of 10 ms, and the segments so far."""
+
+    window: Window
+    done: int = 0
+    last_word_s: float = 0.0
+    segments: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """How many frames are left."""
+        return self.window.samples // FRAME_SAMPLES - self.done
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether speech may be left."""
+        return self.left > SHORTEST_REST_FRAMES
+
+    def mel(self, sound: Tensor, n_mels: int) -> Tensor:
+        """The spectrogram of what is left, (n_mels, frames), scaled by the whole window's."""
+        samples = self.window.cut_from(sound)
+        mel: Tensor = whisper.log_mel_spectrogram(samples, n_mels, padding=N_FFT)
+        return mel[:, self.done : self.done + self.left]
+
+    def take(
+        self, result: DecodingResult, tokenizer: Any, align: Callable[..., None] | None
+    ) -> None:
+        """Take Whisper's answer to what is left; `align` adds words to segments in place."""
+        if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
+            self.done += self.left
+            return
+        reading = read(result.tokens, tokenizer.timestamp_begin, self.left)
+        segments = [
+            self._segment(start, end, tokens, result, tokenizer)
+            for start, end, tokens in reading.parts
+        ]
+        if align is None:
+            self.done += reading.frames
+        else:
+            align(segments=segments, num_frames=self.left, last_speech_timestamp=self.last_word_s)
+            self.last_word_s = get_end(segments)
+            self.done = self._behind_words(reading)
+        for segment in segments:
+            self._keep(segment)
+
+    def _segment(
+        self, start: float, end: float, tokens: list[int], result: DecodingResult, tokenizer: Any
+    ) -> dict[str, Any]:
+        """A segment as `whisper.transcribe` has it, in seconds of the window."""
+        offset_s = self.done / FRAMES_PER_SECOND
+        return {
+            "seek": self.done,
+            "start": offset_s + start * TICK_S,
+            "end": offset_s + end * TICK_S,
+            "text": tokenizer.decode([token for token in tokens if token < tokenizer.eot]),
+            "tokens": tokens,
+            "avg_logprob": result.avg_logprob,
+        }
+
+    def _behind_words(self, reading: Reading) -> int:
+        """Go on behind the last word rather than the last segment, unless that is complete."""
+        behind: int = round(self.last_word_s * FRAMES_PER_SECOND)
+        if reading.complete or behind <= self.done:
+            return self.done + reading.frames
+        return behind
+
+    def _keep(self, segment: dict[str, Any]) -> None:
+        """Add a segment in seconds of the sound, if it says something, and within the window."""
+        start, end = segment["start"], segment["end"]
+        if start == end or not segment["text"].strip():
+            return
+        if start * SAMPLE_RATE >= self.window.samples:
+            return
+        start, end = self.window.span(start, end)
+        words = [self._placed(word) for word in segment.get("words", [])]
+        if words:
+            start, end = words[0]["start"], words[-1]["end"]
+        self.segments.append(segment | {"start": start, "end": end, "words": words})
+
+    def _placed(self, word: dict[str, Any]) -> dict[str, Any]:
+        start, end = self.window.word(word["start"], word["end"])
+        return word | {"start": start, "end": end}

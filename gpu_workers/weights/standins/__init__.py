@@ -1,0 +1,1 @@
+"""Untrained stand-ins for weights that cannot be downloaded."""

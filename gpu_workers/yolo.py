@@ -1,0 +1,180 @@
+"""What objects and faces share: a YOLO network, its letterbox, and its non-maximum suppression.
+
+The numbers are those of `YOLO(path).predict(frames)` of the ultralytics package, whose own parts
+are run here in batches and without its loaders, threads and downloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torchvision  # noqa: F401  ultralytics takes torchvision's faster NMS where it is imported
+from ultralytics.data.augment import LetterBox
+from ultralytics.nn.modules import OBB, Detect, Segment
+from ultralytics.nn.tasks import DetectionModel, torch_safe_load
+from ultralytics.utils.nms import non_max_suppression
+from ultralytics.utils.ops import scale_boxes
+
+from gpu_workers.cpu_threads import each_alone
+from gpu_workers.model import InvalidSpec, Runtime
+from gpu_workers.weights.errors import ModelUnavailable
+from ipc.arena import Pixels
+from ipc.messages import FrameRef
+from ipc.results import BBox, Detection, Detections
+
+# What predict() uses where it is told nothing else.
+IOU_THRESHOLD = 0.7
+MAX_DETECTIONS = 300
+
+FRAMES_ALONE = 2  # that a thread of a CPU takes at a time
+
+LIBRARIES = ("torch", "torchvision", "ultralytics")
+
+_LABELS_SHOWN = 20
+
+
+class UnknownClass(InvalidSpec):
+    """A label that the model does not know."""
+
+
+class Boxes(NamedTuple):
+    """What the network finds: a (found, 6 or more) float32 CPU tensor for each frame.
+
+    The columns are x1, y1, x2, y2 in pixels of the network's input, which is `input_size`
+    (height, width), then confidence, class, and keypoints where the model has them. The rows
+    are ordered by falling confidence.
+    """
+
+    input_size: tuple[int, int]
+    frames: list[torch.Tensor]
+
+
+class Yolo:
+    """A YOLO detector from an ultralytics checkpoint; one with keypoints gives its boxes.
+
+    Raises ModelUnavailable where the file is no such checkpoint.
+    """
+
+    def __init__(self, path: Path, runtime: Runtime) -> None:
+        network = _read_checkpoint(path).fuse(verbose=False).eval()
+        network = network.to(runtime.device, memory_format=torch.channels_last)
+        # Half precision has steps of 0.5 px at 640 px, bfloat16 of 4: the head stays in fp32.
+        network.model[:-1].to(runtime.dtype)
+        network.model[-1].register_forward_pre_hook(_feed_float32)
+        self._network = network
+        self._device, self._dtype = runtime.device, runtime.dtype
+        self._stride = max(int(network.stride.max()), 32)
+        self._class_count = network.model[-1].nc
+        self.labels: dict[int, str] = dict(network.names)
+
+    def letterbox(self, frames: Sequence[Pixels], size: int) -> torch.Tensor:
+        """Scale (height, width, 3) frames to a longer side of `size` and pad them with grey.
+
+        Returns a (frames, 3, rows, columns) uint8 CPU tensor in channels_last order. Rows and
+        columns are the fewest multiples of the stride that hold the frames; frames of several
+        sizes are all padded to squares.
+        """
+        side = -(-size // self._stride) * self._stride
+        same_size = len({frame.shape for frame in frames}) == 1
+        box = LetterBox(side, auto=same_size, stride=self._stride)
+        batch = np.stack([box(image=frame) for frame in frames])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+    @torch.inference_mode()
+    def detect(
+        self, batch: torch.Tensor, confidence: float, classes: Sequence[str] | None = None
+    ) -> Boxes:
+        """Find what is in a letterboxed batch with more than `confidence`.
+
+        Raises UnknownClass where `classes`, the labels to keep, has one that the model lacks.
+        """
+        class_ids = None if classes is None else self._class_ids(classes)
+        found = non_max_suppression(
+            self._predict(batch.to(self._device)),
+            confidence,
+            IOU_THRESHOLD,
+            class_ids,
+            max_det=MAX_DETECTIONS,
+            nc=self._class_count,
+            max_time_img=inf,  # a slow machine must not lose frames
+            end2end=self._network.end2end,
+        )
+        return Boxes((batch.shape[2], batch.shape[3]), [rows.cpu() for rows in found])
+
+    def _predict(self, batch: torch.Tensor) -> torch.Tensor:
+        """What the network says of each anchor, (frames, rows, anchors) or as its head has it."""
+
+        def forward(frames: torch.Tensor) -> torch.Tensor:
+            predictions: torch.Tensor = self._network(frames.to(self._dtype) / 255)[0]
+            return predictions
+
+        if self._device.type != "cpu":
+            return forward(batch)
+        return torch.cat(each_alone(forward, torch.split(batch, FRAMES_ALONE)))
+
+    def _class_ids(self, classes: Sequence[str]) -> list[int]:
+        ids = {label: i for i, label in self.labels.items()}
+        for label in classes:
+            if label not in ids:
+                raise UnknownClass(f"The model has no class {label!r}; it has {_listed(ids)}.")
+        return [ids[label] for label in classes]
+
+
+def detections(
+    refs: Sequence[FrameRef], boxes: Boxes, label_of: Callable[[int], str]
+) -> Detections:
+    """Scale boxes back to the pixels of their frames, clipped to them."""
+    items = []
+    for ref, rows in zip(refs, boxes.frames, strict=True):
+        corners = scale_boxes(boxes.input_size, rows[:, :4].clone(), (ref.height, ref.width))
+        for (x1, y1, x2, y2), (confidence, class_id) in zip(
+            corners.tolist(), rows[:, 4:6].tolist(), strict=True
+        ):
+            items.append(
+                Detection(
+                    frame_index=ref.frame_index,
+                    timestamp_ms=round(ref.timestamp_ms),
+                    label=label_of(int(class_id)),
+                    confidence=round(confidence, 4),
+                    bbox=BBox(round(x1, 2), round(y1, 2), round(x2 - x1, 2), round(y2 - y1, 2)),
+                )
+            )
+    return Detections(items)
+
+
+def _read_checkpoint(path: Path) -> DetectionModel:
+    """The network in a checkpoint, in float32; only known classes are ever unpickled."""
+    try:
+        checkpoint, _ = torch_safe_load(str(path), safe_only=True)
+        network = checkpoint.get("ema") or checkpoint["model"]
+        head = network.model[-1]
+    except Exception as error:  # whatever the unpickler meets in a file that is no checkpoint
+        raise ModelUnavailable(
+            f"{path.name} is no YOLO checkpoint: {_first_line(error)}"
+        ) from error
+    if not isinstance(head, Detect) or isinstance(head, Segment | OBB):
+        raise ModelUnavailable(
+            f"{path.name} is no YOLO detection model: it ends in {type(head).__name__}."
+        )
+    return network.float()
+
+
+def _feed_float32(
+    _head: torch.nn.Module, args: tuple[list[torch.Tensor]]
+) -> tuple[list[torch.Tensor]]:
+    return ([features.float() for features in args[0]],)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _listed(labels: Sequence[str] | dict[str, int]) -> str:
+    shown = list(labels)[:_LABELS_SHOWN]
+    more = len(labels) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,1 @@
+"""One request: planned, run in one pass over the video, and answered."""

@@ -1,0 +1,119 @@
+"""A file's frames and sound as leases: what the pool has is held, what it lacks is decoded once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from ipc.messages import AudioRef, Target
+from server.analysis.decode_windows import Sized, Window
+from server.analysis.planner import SAMPLE_BYTES, AudioWindow
+from server.children.decoder_client import Decoders
+from server.errors import Problem
+from server.frame_pool.pool import Entry, FramePool, Lease, TooLarge, Want
+
+Fill = Callable[[Sequence[Entry]], Awaitable[None]]
+
+
+class Source:
+    """One file, known by the hash of its content; `decode_ms` sums what was decoded for it."""
+
+    def __init__(self, path: str, digest: str, pool: FramePool, decoders: Decoders) -> None:
+        self.path = path
+        self.engine = ""
+        self.decode_ms = 0.0
+        self._digest = digest
+        self._pool = pool
+        self._decoders = decoders
+
+    @asynccontextmanager
+    async def frames(
+        self, window: Window, engine: str
+    ) -> AsyncIterator[tuple[Lease, dict[Sized, Entry]]]:
+        """Hold a window's frames, decoded; raises Problem (undecodable_video, frame_too_large)."""
+        wants = [
+            Want((self._digest, *sized), sized[1] * sized[2] * 3, sized not in window.sampled)
+            for sized in window.frames
+        ]
+        with await self._lease(wants) as lease:
+            entries = dict(zip(window.frames, lease.entries, strict=True))
+            sizes = {entry: sized for sized, entry in entries.items()}
+
+            async def fill(claimed: Sequence[Entry]) -> None:
+                targets = [
+                    Target(index, entry.slot.offset, height, width)
+                    for entry, (index, height, width) in ((e, sizes[e]) for e in claimed)
+                ]
+                decoded = await self._decoders.decode(self.path, engine, targets, lease)
+                self.decode_ms += decoded.decode_ms
+                written = {ref.offset: ref for ref in decoded.frames}
+                for entry in claimed:
+                    entry.fill(written.get(entry.slot.offset), decoded.engine)
+
+            await self._settle(lease, fill)
+            self.engine = lease.entries[-1].engine or engine
+            yield lease, entries
+
+    @asynccontextmanager
+    async def sound(self, window: AudioWindow) -> AsyncIterator[tuple[Lease, AudioRef]]:
+        """Hold the sound of the window; raises Problem (undecodable_video, no_audio_stream)."""
+        key = (self._digest, "sound", window.start_ms, window.end_ms)
+        with await self._lease([Want(key, window.capacity * SAMPLE_BYTES)]) as lease:
+
+            async def fill(claimed: Sequence[Entry]) -> None:
+                decoded = await self._decoders.decode_audio(
+                    self.path, window.start_ms, window.end_ms, window.capacity, lease
+                )
+                self.decode_ms += decoded.decode_ms
+                claimed[0].fill(decoded.ref, "pyav")
+
+            await self._settle(lease, fill)
+            self.engine = "pyav"
+            ref = lease.entries[0].content
+            assert isinstance(ref, AudioRef)
+            yield lease, ref
+
+    async def _lease(self, wants: Sequence[Want]) -> Lease:
+        try:
+            return await self._pool.lease(wants)
+        except TooLarge:
+            raise Problem(
+                "frame_too_large",
+                "The frames that are wanted at once do not fit this service's frame pool "
+                "(FRAME_POOL_MB). Ask fewer tasks at once, or scale the video down.",
+            ) from None
+
+    async def _settle(self, lease: Lease, fill: Fill) -> None:
+        """Bring what nobody is bringing, and wait for what others bring.
+
+        A fill runs on when its request is cancelled, since the decoder does: what it writes is
+        there for the next. Where another request's fill failed, this one tries for itself.
+        """
+        while True:
+            if claimed := lease.claim():
+                filling = asyncio.ensure_future(_filled(fill, claimed, lease))
+                filling.add_done_callback(_noticed)
+                await asyncio.shield(filling)
+            waiting = [entry for entry in lease.entries if entry.state != "ready"]
+            if not waiting:
+                return
+            for entry in waiting:
+                await entry.settled.wait()
+
+
+async def _filled(fill: Fill, claimed: Sequence[Entry], lease: Lease) -> None:
+    lease.hold()
+    try:
+        await fill(claimed)
+    finally:
+        for entry in claimed:
+            if entry.state == "filling":
+                entry.give_up()
+        lease.release()
+
+
+def _noticed(filling: asyncio.Future[None]) -> None:
+    """A failure that nobody waits to hear of is no error: its request was cancelled."""
+    if not filling.cancelled():
+        filling.exception()

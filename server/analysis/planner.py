@@ -1,0 +1,135 @@
+"""Which frames a task wants, at which size, in which chunks.
+
+A plan depends on the request, the video and the settings alone, never on load, so that the same
+request always forms the same batches and so gets the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ipc.arena import SAMPLE_RATE, slot_bytes
+from ipc.messages import MediaRange, VideoInfo
+from server.errors import Problem
+from server.settings import MB, Settings
+
+CHUNK_FRAMES = {"objects": 8, "faces": 8, "places": 16, "ocr": 2, "scenes": 128}
+CHUNKS_IN_POOL = 8
+SPARSE_INTERVAL = 8
+SCENE_WIDTH = 256
+AUDIO_WINDOW_MS = 30 * 60 * 1000
+SAMPLE_BYTES = 2
+RESAMPLER_SLACK = SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames that are decoded and analysed together, the first `context` only for comparison."""
+
+    indices: Sequence[int]
+    context: int
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Chunks of frame indices, all at one size.
+
+    Every chunk but the first begins with the last `context` frames of the one before it.
+    """
+
+    height: int
+    width: int
+    indices: range
+    chunk_frames: int
+    context: int = 0
+
+    @property
+    def sparse(self) -> bool:
+        """Whether so few frames are wanted that decord is as fast, and the pool keeps them."""
+        return self.indices.step >= SPARSE_INTERVAL
+
+    def chunks(self) -> Iterator[Chunk]:
+        """One chunk after the other."""
+        for start in range(0, len(self.indices), self.chunk_frames):
+            context = min(start, self.context)
+            yield Chunk(self.indices[start - context : start + self.chunk_frames], context)
+
+
+@dataclass(frozen=True)
+class AudioWindow:
+    """A stretch of sound, and the room that it takes."""
+
+    start_ms: float
+    end_ms: float
+
+    @property
+    def capacity(self) -> int:
+        """How many samples it has at most."""
+        return round((self.end_ms - self.start_ms) * SAMPLE_RATE / 1000) + RESAMPLER_SLACK
+
+
+def plan_frames(
+    task: str, frame_interval: int, video: VideoInfo, span: MediaRange, settings: Settings
+) -> FramePlan:
+    """Every `frame_interval`th frame of the video that lies in the range.
+
+    Counted from the video's first frame, so that a range holds the frames that the whole has
+    there. Raises Problem (undecodable_video, frame_too_large).
+    """
+    if video.frame_count == 0:
+        raise Problem("undecodable_video", "The file has no video stream, only sound.")
+    _check_size(video, settings)
+    first = -(-span.first_frame // frame_interval) * frame_interval
+    height, width = video.height, video.width
+    if task == "scenes":
+        height, width = _scene_size(height, width)
+    fitting = settings.frame_pool_mb * MB // CHUNKS_IN_POOL // slot_bytes(height * width * 3)
+    return FramePlan(
+        height=height,
+        width=width,
+        indices=range(first, span.end_frame, frame_interval),
+        chunk_frames=max(1, min(CHUNK_FRAMES[task], fitting)),
+        context=1 if task == "scenes" else 0,
+    )
+
+
+def _check_size(video: VideoInfo, settings: Settings) -> None:
+    pixels = video.width * video.height
+    size = f"The video's frames are {video.width}x{video.height}"
+    if pixels > settings.max_frame_pixels:
+        raise Problem(
+            "frame_too_large",
+            f"{size}, {pixels} pixels; this service takes up to {settings.max_frame_pixels} "
+            "(MAX_FRAME_PIXELS). Scale the video down.",
+        )
+    if slot_bytes(pixels * 3) > settings.frame_pool_mb * MB // 2:
+        raise Problem(
+            "frame_too_large",
+            f"{size}, too large for this service's frame pool of {settings.frame_pool_mb} MB "
+            "(FRAME_POOL_MB). Scale the video down.",
+        )
+
+
+def _scene_size(height: int, width: int) -> tuple[int, int]:
+    """The size that PySceneDetect's SceneManager scales to: the longer side about 256."""
+    factor = max(height, width) / SCENE_WIDTH
+    if factor <= 1:
+        return height, width
+    return max(1, round(height / factor)), max(1, round(width / factor))
+
+
+def plan_audio(span: MediaRange, settings: Settings) -> list[AudioWindow]:
+    """The range's sound in windows of up to half an hour; raises Problem (no_audio_stream)."""
+    if span.audio_start_ms is None or span.audio_end_ms is None:
+        raise Problem("no_audio_stream", "The file has no audio stream to transcribe.")
+    fitting = settings.frame_pool_mb * MB // CHUNKS_IN_POOL // SAMPLE_BYTES
+    fitting_ms = (fitting - RESAMPLER_SLACK) * 1000 / SAMPLE_RATE
+    length_ms = min(AUDIO_WINDOW_MS, fitting_ms)
+    windows = []
+    start_ms = span.audio_start_ms
+    while start_ms < span.audio_end_ms:
+        end_ms = min(start_ms + length_ms, span.audio_end_ms)
+        windows.append(AudioWindow(start_ms, end_ms))
+        start_ms = end_ms
+    return windows

@@ -1,0 +1,1 @@
+"""The front's child processes: started, supervised, given work."""

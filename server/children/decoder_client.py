@@ -1,0 +1,110 @@
+"""The front's side of decoding: which decoder is asked, and what its failure means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ipc import logs
+from ipc.messages import (
+    AudioDecoded,
+    Decode,
+    DecodeAudio,
+    Decoded,
+    Failed,
+    FromChild,
+    Probe,
+    Probed,
+    Target,
+)
+from server.children.supervisor import HOPELESS_STARTS, Child, ChildDied
+from server.children.waiting_line import Line, next_id
+from server.errors import Problem
+from server.frame_pool.pool import Lease
+from server.metrics import Metrics
+
+PROBE_DEADLINE_S = 60.0
+DECODE_DEADLINE_S = 30.0
+DEADLINE_PER_FRAME_S = 0.25
+DEADLINE_PER_AUDIO_MS = 0.001
+SLOWEST_DISK_BYTES_PER_S = 20_000_000
+
+
+class Decoders:
+    """The decoder children; a file goes to the one that last read it, where that one is free."""
+
+    def __init__(self, children: Sequence[Child], line: Line, metrics: Metrics) -> None:
+        self.children = children
+        self._line = line
+        self._metrics = metrics
+        self._last_path: dict[str, str] = {}
+
+    async def probe(self, path: str, start_ms: int | None, end_ms: int | None) -> Probed:
+        """What `path` holds; raises Problem (undecodable_video)."""
+        message = Probe(next_id(), _request_id(), path, start_ms, end_ms)
+        reply = await self._ask(path, message, PROBE_DEADLINE_S)
+        assert isinstance(reply, Probed)
+        return reply
+
+    async def decode(
+        self, path: str, engine: str, targets: Sequence[Target], lease: Lease
+    ) -> Decoded:
+        """Write frames into the slots of `lease`; raises Problem (undecodable_video)."""
+        message = Decode(next_id(), _request_id(), path, engine, tuple(targets))
+        span = targets[-1].frame_index - targets[0].frame_index + 1
+        deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_FRAME_S * span
+        reply = await self._ask(path, message, deadline_s, lease)
+        assert isinstance(reply, Decoded)
+        self._metrics.frames_decoded.inc(len({ref.frame_index for ref in reply.frames}))
+        return reply
+
+    async def decode_audio(
+        self, path: str, start_ms: float, end_ms: float, capacity: int, lease: Lease
+    ) -> AudioDecoded:
+        """Write sound into the one slot of `lease`; raises Problem (undecodable_video)."""
+        offset = lease.entries[0].slot.offset
+        message = DecodeAudio(next_id(), _request_id(), path, start_ms, end_ms, offset, capacity)
+        deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_AUDIO_MS * (end_ms - start_ms)
+        reply = await self._ask(path, message, deadline_s, lease)
+        assert isinstance(reply, AudioDecoded)
+        return reply
+
+    async def _ask(
+        self, path: str, message: Any, deadline_s: float, lease: Lease | None = None
+    ) -> FromChild:
+        child, reply = await self._line.send(
+            lambda: self._choose(path), message, deadline_s + _indexing_s(path), lease
+        )
+        self._last_path[child.spec.name] = path
+        try:
+            answer = await reply
+        except ChildDied:
+            raise Problem(
+                "undecodable_video",
+                "The decoder that was reading the video crashed or hung and was replaced. The "
+                "file is probably damaged: check that ffmpeg can decode it, or encode it anew.",
+            ) from None
+        if isinstance(answer, Failed):
+            raise Problem(answer.code, answer.detail)
+        return answer
+
+    def _choose(self, path: str) -> Child | None:
+        if all(child.failed_starts >= HOPELESS_STARTS for child in self.children):
+            raise Problem("no_worker_ready", "No decoder process can be started: see the log.")
+        free = [child for child in self.children if child.has_room]
+        return min(
+            free, key=lambda child: self._last_path.get(child.spec.name) != path, default=None
+        )
+
+
+def _indexing_s(path: str) -> float:
+    """How long a slow disk may take to read the whole file, to find all its frames."""
+    try:
+        return os.stat(path).st_size / SLOWEST_DISK_BYTES_PER_S
+    except OSError as error:
+        raise Problem("video_not_found", f"The file cannot be read: {error.strerror}.") from None
+
+
+def _request_id() -> str:
+    return logs.request_id.get() or ""

@@ -1,0 +1,179 @@
+"""Which worker gets which batch, and what happens when it dies of it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ipc import logs
+from ipc.messages import (
+    Failed,
+    Frames,
+    FromChild,
+    Infer,
+    Inferred,
+    Load,
+    Loaded,
+    ModelInfo,
+    Subject,
+)
+from ipc.results import Result
+from ipc.specs import Spec, model_key, task_of
+from server.children.supervisor import HOPELESS_STARTS, Child, ChildDied
+from server.children.waiting_line import Line, next_id
+from server.errors import FieldError, Problem
+from server.frame_pool.pool import Lease
+from server.metrics import Metrics
+
+ATTEMPTS = 2
+LOAD_COST_S = 2.0
+FIRST_GUESS_S = 0.1
+SMOOTHING = 0.3
+BATCH_DEADLINE_S = 600.0
+CHECKED_BY_WORKER = {"objects": "classes", "ocr": "languages", "transcribe": "language"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """What is asked, of which workers (by name), and how long they may take."""
+
+    spec: Spec
+    workers: frozenset[str]
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one batch, where it was made, and how long it waited and ran."""
+
+    result: Result
+    device: str
+    queue_ms: float
+    inference_ms: float
+
+
+class Dispatcher:
+    """Sends a batch to the worker with the least expected wait; once more if that one dies."""
+
+    def __init__(self, workers: Sequence[Child], line: Line, metrics: Metrics) -> None:
+        self.workers = workers
+        self._line = line
+        self._metrics = metrics
+        self._seconds: dict[tuple[str, str], float] = {}
+        self._backlog_s: defaultdict[str, float] = defaultdict(float)
+
+    def capacity(self, route: Route) -> int:
+        """How many batches the workers of `route` hold between them."""
+        return sum(child.spec.capacity for child in self._eligible(route))
+
+    async def load(self, route: Route) -> ModelInfo:
+        """Make the model resident on one worker; raises Problem (model_unavailable, …)."""
+        key = model_key(route.spec)
+        for child in self._eligible(route):
+            if key in child.resident:
+                return child.resident[key]
+        message = Load(next_id(), logs.request_id.get() or "", route.spec)
+        child, reply = await self._send(route, message, None)
+        assert isinstance(reply, Loaded)
+        return self._remember(child, route.spec, reply.model)
+
+    async def infer(self, route: Route, subject: Subject, lease: Lease | None = None) -> Outcome:
+        """Apply the model to a subject whose slots `lease` holds; raises Problem."""
+        task = task_of(route.spec)
+        started = time.perf_counter()
+        message = Infer(next_id(), logs.request_id.get() or "", route.spec, subject)
+        child, reply = await self._send(route, message, lease)
+        assert isinstance(reply, Inferred)
+        elapsed_s = time.perf_counter() - started
+        inference_s = reply.inference_ms / 1000
+        queue_s = max(0.0, elapsed_s - inference_s)
+        self._remember(child, route.spec, reply.model)
+        self._learn(child, task, inference_s)
+        self._metrics.queue_wait.labels(task).observe(queue_s)
+        self._metrics.inference.labels(task, child.spec.device).observe(inference_s)
+        if isinstance(subject, Frames):
+            self._metrics.batch_size.labels(task).observe(len(subject.refs) - subject.context)
+        return Outcome(reply.result, child.spec.device, queue_s * 1000, reply.inference_ms)
+
+    async def _send(
+        self, route: Route, message: Load | Infer, lease: Lease | None
+    ) -> tuple[Child, FromChild]:
+        attempts = 0
+        while attempts < ATTEMPTS:
+            child, pending = await self._line.send(
+                lambda: self._choose(route), message, _deadline_s(route, message), lease
+            )
+            cost_s = self._cost_s(child, route.spec)
+            self._backlog_s[child.spec.name] += cost_s
+            try:
+                reply = await pending
+            except ChildDied as death:
+                attempts += death.running
+                continue
+            finally:
+                self._backlog_s[child.spec.name] -= cost_s
+            if isinstance(reply, Failed):
+                raise _problem(reply, task_of(route.spec))
+            return child, reply
+        raise Problem("no_worker_ready", _lethal(route.spec, message))
+
+    def _eligible(self, route: Route) -> list[Child]:
+        return [child for child in self.workers if child.spec.name in route.workers]
+
+    def _choose(self, route: Route) -> Child | None:
+        eligible = self._eligible(route)
+        if all(child.failed_starts >= HOPELESS_STARTS for child in eligible):
+            names = ", ".join(child.spec.name for child in eligible)
+            raise Problem(
+                "no_worker_ready",
+                f"No worker that could do this can be started ({names}): see the log.",
+            )
+        free = [child for child in eligible if child.has_room]
+        return min(free, key=lambda child: self._expected_wait_s(child, route.spec), default=None)
+
+    def _expected_wait_s(self, child: Child, spec: Spec) -> float:
+        return self._backlog_s[child.spec.name] + self._cost_s(child, spec)
+
+    def _cost_s(self, child: Child, spec: Spec) -> float:
+        seconds = self._seconds.get((child.spec.name, task_of(spec)), FIRST_GUESS_S)
+        return seconds + (0.0 if model_key(spec) in child.resident else LOAD_COST_S)
+
+    def _remember(self, child: Child, spec: Spec, model: ModelInfo) -> ModelInfo:
+        """Note what is resident where, with the device's name as the deployment knows it."""
+        known = msgspec.structs.replace(model, device=child.spec.device)
+        child.resident[model_key(spec)] = known
+        return known
+
+    def _learn(self, child: Child, task: str, seconds: float) -> None:
+        """Remember how long a batch takes: an exponential moving average."""
+        key = (child.spec.name, task)
+        known = self._seconds.setdefault(key, seconds)
+        self._seconds[key] = known + SMOOTHING * (seconds - known)
+
+
+def _deadline_s(route: Route, message: Load | Infer) -> float:
+    """When a worker counts as hung: a batch of frames is small, sound and downloads may be long."""
+    if isinstance(message, Infer) and isinstance(message.subject, Frames):
+        return min(BATCH_DEADLINE_S, route.timeout_s)
+    return route.timeout_s
+
+
+def _problem(failure: Failed, task: str) -> Problem:
+    """What the client is told; a worker refuses one field of each task."""
+    errors = None
+    if failure.code == "invalid_request":
+        errors = [FieldError(CHECKED_BY_WORKER.get(task, ""), failure.detail)]
+    return Problem(failure.code, failure.detail, errors=errors)
+
+
+def _lethal(spec: Spec, message: Load | Infer) -> str:
+    """Name the task that killed every worker it was given to."""
+    what = f"The {task_of(spec)} task"
+    if isinstance(message, Infer) and isinstance(message.subject, Frames):
+        refs = message.subject.refs
+        what += f" on frames {refs[0].frame_index} to {refs[-1].frame_index}"
+    return f"{what} ended {ATTEMPTS} worker processes, one after the other; it is not tried again."

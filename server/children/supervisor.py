@@ -1,0 +1,289 @@
+"""Child processes: started, awaited, watched, killed when they hang, replaced when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ipc import child as child_process
+from ipc.channel import SPAWN, Channel
+from ipc.messages import FromChild, Heartbeat, ModelInfo, Ready, Stop
+from server.frame_pool.pool import Lease
+
+READY_DEADLINE_S = 90.0
+HEARTBEAT_DEADLINE_S = 15.0
+EXIT_DEADLINE_S = 5.0
+HOPELESS_STARTS = 3  # in a row that did not become ready: nobody is to wait for such a child
+WATCH_INTERVAL_S = 0.5
+STEADY_AFTER_S = 60.0
+FIRST_BACKOFF_S = 0.1
+LONGEST_BACKOFF_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class ChildDied(Exception):
+    """The process that held a request died before it answered.
+
+    `running` says whether it was at this one; the others only waited in its queue.
+    """
+
+    def __init__(self, name: str, *, running: bool) -> None:
+        super().__init__(name)
+        self.running = running
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """What a child is: `entry` is "module:function", `capacity` the size of its queue."""
+
+    name: str
+    device: str
+    entry: str
+    config: object
+    capacity: int
+    ready_deadline_s: float = READY_DEADLINE_S
+
+
+@dataclass
+class _Flight:
+    """A request that is out, what it holds, and when its child is given up on (monotonic s)."""
+
+    reply: asyncio.Future[FromChild]
+    deadline: float
+    lease: Lease | None
+
+    def land(self) -> None:
+        """The process has let go of the request, and so of the slots."""
+        if self.lease is not None:
+            self.lease.release()
+
+
+@dataclass
+class _Incarnation:
+    """One process of a child, with the channel that dies with it."""
+
+    process: Any
+    channel: Channel
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    last_sign: float = field(default_factory=time.monotonic)
+
+
+class Child:
+    """One supervised process: `run` keeps it alive until `stop`.
+
+    `state` is starting, ready, ending, backing_off or stopped; `failed_starts` counts the starts
+    in a row that did not become ready. `changed` is called whenever there may be
+    room for another request.
+    """
+
+    def __init__(self, spec: ChildSpec, log_level: str, changed: Callable[[], None]) -> None:
+        self.spec = spec
+        self.state = "starting"
+        self.restarts = 0
+        self.failed_starts = 0
+        self.pid: int | None = None
+        self.device_name = spec.device
+        self.heartbeat = Heartbeat()
+        self.resident: dict[str, ModelInfo] = {}
+        self._log_level = log_level
+        self._changed = changed
+        self._flights: dict[int, _Flight] = {}
+        self._incarnation: _Incarnation | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests queued or running in the process."""
+        return len(self._flights)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request can be sent now."""
+        return self.state == "ready" and self.in_flight < self.spec.capacity
+
+    def send(
+        self, message: Any, timeout_s: float, lease: Lease | None = None
+    ) -> asyncio.Future[FromChild]:
+        """Send a request, for which there must be room.
+
+        The future ends with the reply, or with ChildDied. Whoever waits for it may stop waiting:
+        the lease is held until the process has answered or is dead. Past `timeout_s` the process
+        counts as hung.
+        """
+        assert self.has_room
+        assert self._incarnation is not None
+        reply: asyncio.Future[FromChild] = asyncio.get_running_loop().create_future()
+        reply.add_done_callback(_noticed)
+        if lease is not None:
+            lease.hold()
+        self._flights[message.id] = _Flight(reply, time.monotonic() + timeout_s, lease)
+        self._incarnation.channel.send(message)
+        return reply
+
+    async def run(self) -> None:
+        """Keep a process running: start, watch, bury, start again."""
+        early_deaths = 0
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            self.failed_starts += 1
+            reason = await self._live()
+            if self._stopping.is_set():
+                break
+            early_deaths = early_deaths + 1 if time.monotonic() - started < STEADY_AFTER_S else 0
+            backoff_s = min(FIRST_BACKOFF_S * 2**early_deaths, LONGEST_BACKOFF_S)
+            log.error(
+                "child died",
+                extra={"child": self.spec.name, "reason": reason, "backoff_s": backoff_s},
+            )
+            self.restarts += 1
+            self._set_state("backing_off")
+            await _wait(self._stopping, backoff_s)
+        self._set_state("stopped")
+
+    async def stop(self) -> None:
+        """Let the process finish what it has, for a while, then make sure that it is gone."""
+        self._stopping.set()
+        incarnation = self._incarnation
+        if incarnation is None:
+            return
+        if self.has_room:
+            incarnation.channel.send(Stop())
+            await _wait(incarnation.ended, EXIT_DEADLINE_S)
+        incarnation.process.kill()
+        await _wait(incarnation.ended, EXIT_DEADLINE_S)
+
+    def kill(self, reason: str) -> None:
+        """End the process at once; `run` starts another."""
+        if self._incarnation is not None and self._incarnation.process.is_alive():
+            log.error("child killed", extra={"child": self.spec.name, "reason": reason})
+            self._incarnation.process.kill()
+
+    async def _live(self) -> str:
+        """One process, from start to death; returns why it died."""
+        self._set_state("starting")
+        try:
+            incarnation = self._incarnation = self._spawn()
+        except OSError as error:
+            return f"it could not be started: {error}"
+        try:
+            reason = await self._watch(incarnation)
+        finally:
+            self._set_state("ending")
+            incarnation.process.kill()
+            await _wait(incarnation.ended, EXIT_DEADLINE_S)
+            await asyncio.to_thread(incarnation.process.join, EXIT_DEADLINE_S)
+            incarnation.channel.close()
+            self._bury()
+        return f"{reason} (exit code {incarnation.process.exitcode})"
+
+    def _spawn(self) -> _Incarnation:
+        channel = Channel(self.spec.capacity)
+        process = SPAWN.Process(
+            target=child_process.run,
+            name=self.spec.name,
+            args=(
+                self.spec.entry,
+                self.spec.name,
+                self._log_level,
+                channel.endpoint(),
+                self.spec.config,
+            ),
+            daemon=True,
+        )
+        process.start()
+        channel.started()
+        self.pid = process.pid
+        incarnation = _Incarnation(process, channel)
+        listener = threading.Thread(
+            target=self._listen, args=(incarnation, asyncio.get_running_loop()), daemon=True
+        )
+        listener.start()
+        return incarnation
+
+    async def _watch(self, incarnation: _Incarnation) -> str:
+        """Wait for the process to die, or to deserve it."""
+        ready_deadline = time.monotonic() + self.spec.ready_deadline_s
+        while not await _wait(incarnation.ended, WATCH_INTERVAL_S):
+            now = time.monotonic()
+            if not incarnation.ready.is_set():
+                if now > ready_deadline:
+                    return f"not ready within {self.spec.ready_deadline_s:.0f} s"
+            elif now - incarnation.last_sign > HEARTBEAT_DEADLINE_S:
+                return f"no sign of life for {HEARTBEAT_DEADLINE_S:.0f} s"
+            elif any(now > flight.deadline for flight in self._flights.values()):
+                return "a request missed its deadline"
+        return "the process ended"
+
+    def _listen(self, incarnation: _Incarnation, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread of its own: pass replies to the event loop until the process dies."""
+        while True:
+            try:
+                message = incarnation.channel.receive()
+            except EOFError:
+                loop.call_soon_threadsafe(incarnation.ended.set)
+                return
+            loop.call_soon_threadsafe(self._receive, incarnation, message)
+
+    def _receive(self, incarnation: _Incarnation, message: FromChild) -> None:
+        if incarnation is not self._incarnation:
+            return  # it was given up already
+        incarnation.last_sign = time.monotonic()
+        match message:
+            case Ready():
+                self.device_name = message.device_name
+                self.failed_starts = 0
+                self.resident.update(
+                    {
+                        key: msgspec.structs.replace(model, device=self.spec.device)
+                        for key, model in message.models.items()
+                    }
+                )
+                incarnation.ready.set()
+                log.info("child ready", extra={"child": self.spec.name, "pid": message.pid})
+                self._set_state("ready")
+            case Heartbeat():
+                self.heartbeat = message
+            case _:
+                flight = self._flights.pop(message.id)
+                flight.land()
+                if not flight.reply.done():
+                    flight.reply.set_result(message)
+                self._changed()
+
+    def _bury(self) -> None:
+        """The process is dead: nobody holds its slots any more."""
+        self._incarnation = None
+        self.resident.clear()
+        flights, self._flights = self._flights, {}
+        for place, flight in enumerate(flights.values()):
+            flight.land()
+            if not flight.reply.done():
+                flight.reply.set_exception(ChildDied(self.spec.name, running=place == 0))
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        self._changed()
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for `event`; False where it did not come in time."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except asyncio.TimeoutError:
+        return False
+    return True
+
+
+def _noticed(reply: asyncio.Future[FromChild]) -> None:
+    """A death that nobody waits to hear of is no error: its request was cancelled."""
+    if not reply.cancelled():
+        reply.exception()

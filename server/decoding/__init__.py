@@ -1,0 +1,1 @@
+"""The decoder process, and all that runs only in it."""

@@ -1,0 +1,59 @@
+"""Reading sound as Whisper wants it: mono, 16 kHz, int16, as ffmpeg's own resampler gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+
+from ipc.arena import SAMPLE_RATE, Samples
+from ipc.child import TaskError
+from server.decoding.containers import decoded, open_container
+from server.decoding.media_index import best_audio
+
+PREROLL_S = 1.0
+
+
+def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
+    """Fill `out` with the sound in [start_ms, end_ms); returns how many samples that was.
+
+    Raises child.TaskError (no_audio_stream, undecodable_video).
+    """
+    wanted = min(len(out), round((end_ms - start_ms) * SAMPLE_RATE / 1000))
+    filled = 0
+    try:
+        with open_container(path) as container:
+            stream = best_audio(container)
+            if stream is None:
+                raise TaskError("no_audio_stream", "The file has no audio stream.")
+            for block in _from(start_ms / 1000, container, stream):
+                taken = block[: wanted - filled]
+                out[filled : filled + len(taken)] = taken
+                filled += len(taken)
+                if filled == wanted:
+                    break
+    except av.FFmpegError as error:
+        raise TaskError(
+            "undecodable_video", f"The sound cannot be read: {error.strerror}."
+        ) from None
+    return filled
+
+
+def _from(
+    start_s: float, container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[Samples]:
+    """Blocks of samples from `start_s` on."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    if start_s > PREROLL_S:
+        container.seek(int((start_s - PREROLL_S) / stream.time_base), stream=stream)
+    skip: int | None = None
+    for frame in decoded(container, stream):
+        if skip is None:
+            early_s = start_s - (frame.time or 0.0)
+            skip = max(0, round(early_s * SAMPLE_RATE))
+        for resampled in resampler.resample(frame):
+            block = resampled.to_ndarray().reshape(-1)
+            yield block[skip:]
+            skip = max(0, skip - len(block))
+    for resampled in resampler.resample(None):
+        yield resampled.to_ndarray().reshape(-1)

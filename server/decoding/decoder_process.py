@@ -1,0 +1,201 @@
+"""A decoder process: finds out what files hold, and writes frames and sound into leased slots."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import av
+import cv2
+import decord
+
+from ipc import child
+from ipc.arena import ArenaView
+from ipc.channel import Endpoint
+from ipc.config import DecoderConfig
+from ipc.messages import (
+    AudioDecoded,
+    AudioRef,
+    Decode,
+    DecodeAudio,
+    Decoded,
+    FrameRef,
+    FromChild,
+    Probe,
+    Probed,
+    Ready,
+    Target,
+    ToDecoder,
+)
+from server.decoding.audio import read_audio
+from server.decoding.media_index import MediaIndex, read_index
+from server.decoding.readers import AvReader, DecordReader, Disagreement, leaves_out
+from server.decoding.rgb import Picture
+
+Identity = tuple[str, int, int, int]
+
+OPEN_SOURCES = 2
+DECORD_PIXEL_FORMATS = ("yuv420p",)
+
+log = logging.getLogger(__name__)
+
+
+def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
+    """Say ready, then decode until told to stop."""
+    av.logging.set_level(None)
+    cv2.setNumThreads(1)
+    decord.logging.set_level(decord.logging.QUIET)
+    endpoint.open(ToDecoder)
+    arena = ArenaView(config.arena, writable=True)
+    threading.Thread(target=arena.populate, daemon=True).start()
+    decoder = Decoder(arena)
+    child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"), idle=decoder.tidy)
+
+
+class Source:
+    """An open file; its readers are made when first wanted and kept for the next chunk."""
+
+    def __init__(self, path: str) -> None:
+        self.index: MediaIndex = read_index(path)
+        self.engine = ""
+        self._readers: dict[str, DecordReader | AvReader] = {}
+        self._decord_can = (
+            self.index.video is not None and self.index.video.pixel_format in DECORD_PIXEL_FORMATS
+        )
+
+    def read(self, engine: str, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """Frames by index; PyAV takes over where decord fails. `engine` is the last one used."""
+        done = -1
+        if engine == "decord" and self._decord_can:
+            try:
+                self.engine = "decord"
+                for done, picture in self._reader("decord").read(wanted):
+                    yield done, picture
+            except (decord.DECORDError, Disagreement) as error:
+                log.warning("decord failed", extra={"reason": str(error).splitlines()[0]})
+                self._decord_can = False
+                if (reader := self._readers.pop("decord", None)) is not None:
+                    reader.close()
+            else:
+                return
+        rest = [frame_index for frame_index in wanted if frame_index > done]
+        self.engine = "pyav"
+        yield from self._reader("pyav").read(rest)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def park(self) -> None:
+        """Decode nothing until the next `read`."""
+        for reader in self._readers.values():
+            reader.park()
+
+    def _reader(self, engine: str) -> DecordReader | AvReader:
+        if engine not in self._readers:
+            if self.index.video is None:
+                raise child.TaskError("undecodable_video", "The file has no video stream.")
+            kind = DecordReader if engine == "decord" else AvReader
+            self._readers[engine] = kind(self.index.path, self.index.video)
+        return self._readers[engine]
+
+
+class Decoder:
+    """Answers the front's requests; keeps the files it last read open."""
+
+    def __init__(self, arena: ArenaView) -> None:
+        self._arena = arena
+        self._sources: OrderedDict[Identity, Source] = OrderedDict()
+
+    def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
+        """One reply to one request; raises child.TaskError with the contract's code."""
+        try:
+            match request:
+                case Probe():
+                    index = self._source(request.path).index
+                    span = index.range(request.start_ms, request.end_ms)
+                    return Probed(request.id, index.info(), span)
+                case Decode():
+                    return self._decode(request)
+                case DecodeAudio():
+                    return self._decode_audio(request)
+        except av.FFmpegError as error:
+            reason = f"The video cannot be decoded: {error.strerror}."
+            raise child.TaskError("undecodable_video", reason) from error
+        except OSError as error:
+            reason = f"The file cannot be read: {error.strerror}."
+            raise child.TaskError("video_not_found", reason) from error
+
+    def tidy(self) -> None:
+        """Let go of files that are gone: an upload's disk space is free once nobody has it open."""
+        for key in list(self._sources):
+            try:
+                gone = _identity(key[0]) != key
+            except OSError:
+                gone = True
+            if gone:
+                self._sources.pop(key).close()
+
+    def _decode(self, request: Decode) -> Decoded:
+        started = time.perf_counter()
+        source = self._source(request.path)
+        targets: dict[int, list[Target]] = {}
+        for target in request.targets:
+            targets.setdefault(target.frame_index, []).append(target)
+        refs = []
+        try:
+            for frame_index, picture in source.read(_engine(request, source), list(targets)):
+                refs += [self._write(picture, target, source) for target in targets[frame_index]]
+        finally:
+            source.park()
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return Decoded(request.id, tuple(refs), source.engine, round(elapsed_ms, 3))
+
+    def _write(self, picture: Picture, target: Target, source: Source) -> FrameRef:
+        picture.write(self._arena.pixels(target.offset, target.height, target.width))
+        assert source.index.video is not None
+        return FrameRef(
+            target.offset,
+            target.height,
+            target.width,
+            target.frame_index,
+            float(source.index.video.times_ms[target.frame_index]),
+        )
+
+    def _decode_audio(self, request: DecodeAudio) -> AudioDecoded:
+        started = time.perf_counter()
+        out = self._arena.samples(request.offset, request.capacity)
+        samples = read_audio(request.path, request.start_ms, request.end_ms, out)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        ref = AudioRef(request.offset, samples, request.start_ms)
+        return AudioDecoded(request.id, ref, round(elapsed_ms, 3))
+
+    def _source(self, path: str) -> Source:
+        """The open file; one that has changed since is opened anew."""
+        key = _identity(path)
+        if key not in self._sources:
+            self._sources[key] = Source(path)
+        self._sources.move_to_end(key)
+        while len(self._sources) > OPEN_SOURCES:
+            self._sources.popitem(last=False)[1].close()
+        return self._sources[key]
+
+
+def _engine(request: Decode, source: Source) -> str:
+    """The faster one for these frames."""
+    wanted = [target.frame_index for target in request.targets]
+    if source.index.video is not None and leaves_out(source.index.video, wanted):
+        return "pyav"
+    return request.engine
+
+
+def _identity(path: str) -> Identity:
+    """What tells a file from what lies under its name later."""
+    stat = os.stat(path)
+    return path, stat.st_ino, stat.st_size, stat.st_mtime_ns

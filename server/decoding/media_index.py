@@ -1,0 +1,223 @@
+"""What a media file holds: the presentation time of every frame, found without decoding."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from ipc.child import TaskError
+from ipc.messages import MediaRange, VideoInfo
+from server.decoding.containers import open_container
+
+LONGEST_MS = 7 * 24 * 3_600_000
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The best video stream: per frame, in presentation order, its `pts` (in `time_base` units).
+
+    `keyframes` are indices of frames that decoding can start from. `reordered` says whether frames
+    are coded in another order than they are shown in, as those are that no other is built on.
+    """
+
+    stream_index: int
+    width: int
+    height: int
+    pixel_format: str
+    rotation: int
+    fps: float
+    time_base: Fraction
+    pts: NDArray[np.int64]
+    end_pts: int
+    keyframes: NDArray[np.int64]
+    reordered: bool
+
+    @cached_property
+    def times_ms(self) -> NDArray[np.float64]:
+        """The presentation time of every frame."""
+        return self.pts.astype(np.float64) * float(self.time_base * 1000)
+
+    @property
+    def end_ms(self) -> float:
+        """When the last frame's display ends."""
+        return float(self.end_pts * self.time_base * 1000)
+
+
+@dataclass(frozen=True)
+class MediaIndex:
+    """A file's video, sound (its bounds in milliseconds), or both."""
+
+    path: str
+    video: VideoIndex | None
+    audio_ms: tuple[float, float] | None
+
+    def info(self) -> VideoInfo:
+        """The response's `video`; all zero but the duration where there is only sound."""
+        if self.video is None:
+            start, end = self.audio_ms or (0.0, 0.0)
+            return VideoInfo(0, 0, 0.0, 0, round(end - start))
+        video = self.video
+        width, height = video.width, video.height
+        if video.rotation % 180:
+            width, height = height, width
+        duration_ms = round(video.end_ms - float(video.times_ms[0]))
+        return VideoInfo(width, height, round(video.fps, 4), len(video.pts), duration_ms)
+
+    def range(self, start_ms: int | None, end_ms: int | None) -> MediaRange:
+        """The frames and the sound that are presented in [start_ms, end_ms)."""
+        first = end = 0
+        start, stop = self.audio_ms or (0.0, 0.0)
+        if self.video is not None:
+            times = self.video.times_ms
+            start, stop = float(times[0]), self.video.end_ms
+            first = 0 if start_ms is None else bisect_left(times, start_ms)
+            end = len(times) if end_ms is None else bisect_left(times, end_ms)
+        return MediaRange(
+            first_frame=first,
+            end_frame=max(first, end),
+            start_ms=_clamp(start_ms, start, stop, start),
+            end_ms=_clamp(end_ms, start, stop, stop),
+            audio_start_ms=self.audio_ms and _clamp(start_ms, *self.audio_ms, self.audio_ms[0]),
+            audio_end_ms=self.audio_ms and _clamp(end_ms, *self.audio_ms, self.audio_ms[1]),
+        )
+
+
+def _clamp(value: float | None, least: float, most: float, default: float) -> float:
+    return default if value is None else min(max(value, least), most)
+
+
+def read_index(path: str) -> MediaIndex:
+    """Read every packet's header; raises child.TaskError (undecodable_video)."""
+    try:
+        with open_container(path) as container:
+            video = _best_video(container)
+            audio = best_audio(container)
+            packets = _Packets()
+            packets.read(container, [s for s in (video, audio) if s is not None])
+            index = MediaIndex(
+                path,
+                None if video is None else _video_index(container, video, packets),
+                None if audio is None else packets.bounds_ms(audio),
+            )
+    except av.FFmpegError as error:
+        raise TaskError(
+            "undecodable_video", f"The file cannot be read: {error.strerror}."
+        ) from None
+    if index.info().duration_ms > LONGEST_MS or _length_ms(index.audio_ms) > LONGEST_MS:
+        raise TaskError("undecodable_video", "The file claims to be longer than a week.")
+    if index.video is None and index.audio_ms is None:
+        raise TaskError("undecodable_video", "The file holds neither a picture nor sound.")
+    return index
+
+
+def _length_ms(bounds_ms: tuple[float, float] | None) -> float:
+    return 0.0 if bounds_ms is None else bounds_ms[1] - bounds_ms[0]
+
+
+def _best_video(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The stream that ffmpeg would take; a cover picture is no video."""
+    stream = container.streams.best("video")
+    if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
+        return None
+    return stream
+
+
+def best_audio(container: av.container.InputContainer) -> av.AudioStream | None:
+    """The stream that the ffmpeg program takes, and so `whisper.load_audio`.
+
+    That is the first of those with the most channels, a default one before all others; ffmpeg's
+    own library function would rate bit rates instead.
+    """
+    default = av.stream.Disposition.default
+    return max(
+        container.streams.audio,
+        key=lambda stream: (bool(stream.disposition & default), stream.channels),
+        default=None,
+    )
+
+
+class _Packets:
+    """The times of every packet of some streams, by stream index."""
+
+    def __init__(self) -> None:
+        self.times: dict[int, list[tuple[int, int, bool]]] = {}
+
+    def read(self, container: av.container.InputContainer, streams: list[av.stream.Stream]) -> None:
+        """Demux to the end, or to the damage."""
+        self.times = {stream.index: [] for stream in streams}
+        try:
+            for packet in container.demux(streams):
+                pts = packet.dts if packet.pts is None else packet.pts
+                if pts is None or packet.size == 0 or packet.is_discard:
+                    continue
+                self.times[packet.stream_index].append(
+                    (pts, packet.duration or 0, packet.is_keyframe)
+                )
+        except av.FFmpegError as error:
+            if not any(self.times.values()):
+                raise TaskError(
+                    "undecodable_video", f"The file cannot be read: {error.strerror}."
+                ) from None
+
+    def bounds_ms(self, stream: av.stream.Stream) -> tuple[float, float] | None:
+        """When the stream starts and ends."""
+        times = self.times[stream.index]
+        if not times:
+            return None
+        unit_ms = stream.time_base * 1000
+        start = max(0, min(pts for pts, _, _ in times))
+        end = max(pts + duration for pts, duration, _ in times)
+        return float(start * unit_ms), float(end * unit_ms)
+
+
+def _video_index(
+    container: av.container.InputContainer, stream: av.VideoStream, packets: _Packets
+) -> VideoIndex | None:
+    coded = packets.times[stream.index]
+    times = sorted(set(coded))
+    if not times:
+        return None
+    pts = np.array([pts for pts, _, _ in times], np.int64)
+    frame_pts = _frame_duration(stream, pts)
+    last_pts, last_duration, _ = times[-1]
+    return VideoIndex(
+        stream_index=stream.index,
+        width=stream.codec_context.width,
+        height=stream.codec_context.height,
+        pixel_format=stream.codec_context.format.name if stream.codec_context.format else "",
+        rotation=_rotation(container, stream),
+        fps=float(stream.average_rate or 1 / (frame_pts * stream.time_base)),
+        time_base=stream.time_base,
+        pts=pts,
+        end_pts=last_pts + (last_duration or frame_pts),
+        keyframes=np.flatnonzero([key for _, _, key in times]).astype(np.int64),
+        reordered=any(later < earlier for earlier, later in pairwise(coded)),
+    )
+
+
+def _frame_duration(stream: av.VideoStream, pts: NDArray[np.int64]) -> int:
+    """The usual time from one frame to the next, in `time_base` units."""
+    if len(pts) > 1:
+        return max(1, int(np.median(np.diff(pts))))
+    return max(1, int(1 / (stream.average_rate or 25) / stream.time_base))
+
+
+def _rotation(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    """Quarter turns, in degrees anticlockwise, that set the frame upright."""
+    container.seek(0)
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            continue
+        if frames:
+            quarter_turns = round(float(frames[0].rotation) / 90)
+            return quarter_turns * 90 % 360
+    raise TaskError("undecodable_video", "Not one frame of the video can be decoded.")

@@ -1,0 +1,168 @@
+"""Reading frames: with PyAV, or with decord where few are wanted and yet all must be decoded.
+
+On 8-bit 4:2:0 video both give the same bytes, so which one reads is a question of speed alone;
+other pixel formats are left to PyAV, whose conversion is the newer ffmpeg's.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import av
+import decord
+import numpy as np
+
+from server.decoding.containers import decoded, open_container
+from server.decoding.media_index import VideoIndex
+from server.decoding.rgb import AvPicture, Picture, RgbPicture
+
+SEEK_GAIN_FRAMES = 16
+WORTH_LEAVING_OUT = 0.25  # of the frames from the first wanted one to the last
+THREADS = min(4, len(os.sched_getaffinity(0)))  # each holds a frame back, and a seek waits for all
+
+
+class Disagreement(Exception):
+    """decord and the container do not agree about the frames of a file."""
+
+
+def leaves_out(index: VideoIndex, wanted: Sequence[int]) -> bool:
+    """Whether PyAV, unlike decord, need not decode most of what lies between the wanted frames.
+
+    It leaves out frames that no other is built on, and what lies before the next keyframe.
+    """
+    if index.reordered:
+        return True
+    skipped = 0
+    for earlier, later in pairwise(wanted):
+        keyframe = int(index.keyframes[bisect_right(index.keyframes, later) - 1])
+        skipped += max(0, keyframe - earlier - 1)
+    return skipped > WORTH_LEAVING_OUT * (wanted[-1] - wanted[0])
+
+
+class DecordReader:
+    """Reads by `next` and `skip_frames`, and is to be parked before every wait.
+
+    decord decodes ahead without bound while nobody reads; a reader that was told to seek waits.
+    Raises decord.DECORDError on files that decord cannot read, or Disagreement.
+    """
+
+    def __init__(self, path: str, index: VideoIndex) -> None:
+        self._reader = decord.VideoReader(path, num_threads=THREADS)
+        self._next: int | None = 0
+        times = np.asarray(self._reader.get_frame_timestamp(range(len(self._reader))))
+        if len(times) != len(index.pts) or np.abs(times[:, 0] * 1000 - index.times_ms).max() > 1:
+            raise Disagreement(path)
+
+    def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """The frames with these indices, which rise."""
+        for frame_index in wanted:
+            if self._next is None:
+                self._reader.seek_accurate(frame_index)
+            elif frame_index != self._next:
+                self._reader.skip_frames(frame_index - self._next)
+            try:
+                picture = RgbPicture(self._reader.next().asnumpy())
+            except StopIteration:
+                raise Disagreement("decord ran out of frames") from None
+            self._next = frame_index + 1
+            yield frame_index, picture
+
+    def park(self) -> None:
+        """Decode nothing until the next `read`."""
+        self._reader.seek(0)
+        self._next = None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        del self._reader
+
+
+class AvReader:
+    """Reads with PyAV: only the wanted frames and those that they are built on are decoded.
+
+    Damaged frames are left out.
+    """
+
+    def __init__(self, path: str, index: VideoIndex) -> None:
+        self._path = path
+        self._index = index
+        self._seekable = True
+        self._current: av.VideoFrame | None = None
+        self._wanted: set[int] = set()
+        self._open()
+
+    def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """The frames with these indices, which rise, as far as they can be decoded."""
+        if self._wanted:
+            self._current = None  # a read was broken off: what it left out may be wanted now
+        self._wanted = {int(pts) for pts in self._index.pts[list(wanted)]}
+        for frame_index in wanted:
+            pts = int(self._index.pts[frame_index])
+            self._approach(frame_index)
+            while self._current is not None and self._pts(self._current) < pts:
+                self._advance()
+            if self._current is not None and self._pts(self._current) == pts:
+                yield frame_index, AvPicture(self._current, self._index.rotation)
+        self._wanted = set()
+
+    def park(self) -> None:
+        """Nothing to do: PyAV does not decode ahead."""
+
+    def close(self) -> None:
+        """Let go of the file now: in the cycle with its generator it would stay open."""
+        self._current = None
+        self._frames.close()
+        self._container.close()
+
+    def _open(self) -> None:
+        self._container = open_container(self._path)
+        self._stream = self._container.streams[self._index.stream_index]
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = THREADS
+        self._frames = decoded(self._container, self._stream, self._before)
+        self._advance()
+
+    def _before(self, packet: av.Packet) -> None:
+        """Leave out what nobody wants and nothing is built on.
+
+        What comes after the last wanted frame is decoded in any case: it may be wanted next.
+        """
+        unwanted = packet.pts is not None and packet.pts not in self._wanted
+        if unwanted and packet.pts < max(self._wanted, default=packet.pts):
+            self._stream.codec_context.skip_frame = "NONREF"
+        else:
+            self._stream.codec_context.skip_frame = "DEFAULT"
+
+    def _approach(self, frame_index: int) -> None:
+        """Seek where that saves decoding: backwards, or past keyframes."""
+        if self._current is None:
+            position = len(self._index.pts)
+        else:
+            position = int(np.searchsorted(self._index.pts, self._pts(self._current)))
+        last_key = bisect_right(self._index.keyframes, frame_index) - 1
+        keyframe = int(self._index.keyframes[last_key]) if last_key >= 0 else 0
+        if position <= frame_index and (
+            keyframe - position < SEEK_GAIN_FRAMES or not self._seekable
+        ):
+            return
+        if self._seekable:
+            self._seek(keyframe)
+        if self._current is None or self._pts(self._current) > self._index.pts[frame_index]:
+            self._seekable = False
+            self.close()
+            self._open()
+
+    def _seek(self, keyframe: int) -> None:
+        self._container.seek(int(self._index.pts[keyframe]), stream=self._stream)
+        self._frames = decoded(self._container, self._stream, self._before)
+        self._advance()
+
+    def _advance(self) -> None:
+        self._current = next(self._frames, None)
+
+    @staticmethod
+    def _pts(frame: av.VideoFrame) -> int:
+        return int(frame.dts if frame.pts is None else frame.pts)

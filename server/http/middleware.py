@@ -1,0 +1,87 @@
+"""What happens around every request: an id, a key check, a log line, a count."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ipc import logs
+from server.errors import Problem
+from server.http.rendering import problem_response
+from server.http.request_parsing import OPTIONS
+from server.metrics import Metrics
+
+OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
+COUNTED_TASKS = frozenset({*OPTIONS, "all"})
+CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+log = logging.getLogger(__name__)
+
+
+class RequestContext:
+    """Gives every request its id, the client's own where it sent a usable one, and logs its end.
+
+    The id is in every log line of the request, in decoders and workers too, and is sent back as
+    `X-Request-ID`.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if CLIENT_ID.fullmatch(given) else uuid.uuid4().hex
+        logs.request_id.set(request_id)
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            self._ended(scope, status, time.perf_counter() - started)
+
+    def _ended(self, scope: Scope, status: int, elapsed_s: float) -> None:
+        path = scope["path"]
+        level = logging.DEBUG if path in OPEN_PATHS or path == "/metrics" else logging.INFO
+        event = {"method": scope["method"], "path": path, "status": status}
+        log.log(level, "request", extra=event | {"ms": round(elapsed_s * 1000, 1)})
+        task = "all" if path == "/infer" else path.removeprefix("/infer/")
+        if task in COUNTED_TASKS:
+            self._metrics.requests.labels(task, str(status)).inc()
+            self._metrics.request_duration.labels(task).observe(elapsed_s)
+
+
+class ApiKey:
+    """Wants `Authorization: Bearer <key>` of every route but the health checks."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            given = Headers(scope=scope).get("authorization", "").encode("latin-1")
+            if not hmac.compare_digest(given, self._expected):
+                problem = Problem(
+                    "unauthorized", "This service wants its key: 'Authorization: Bearer <API_KEY>'."
+                )
+                await problem_response(problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

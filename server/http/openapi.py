@@ -1,0 +1,100 @@
+"""The contract as an OpenAPI 3.1 document, made from the structs that requests are decoded with."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from server.analysis.responses import RESPONSES, CombinedResponse
+from server.errors import STATUS, ProblemDocument
+from server.http.health import Health
+from server.http.request_parsing import OPTIONS, Video
+
+REFERENCE = "#/components/schemas/{name}"
+
+
+@cache
+def document() -> bytes:
+    """The document as JSON."""
+    types = [
+        Video,
+        *OPTIONS.values(),
+        *RESPONSES.values(),
+        CombinedResponse,
+        Health,
+        ProblemDocument,
+    ]
+    _, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
+    paths = {f"/infer/{task}": {"post": _operation(task, components)} for task in OPTIONS}
+    paths["/infer"] = {"post": _combined(components)}
+    paths["/health"] = {"get": {"responses": {"200": _answer("Processes, models, memory", Health)}}}
+    for path, about in (
+        ("/livez", "The front answers"),
+        ("/readyz", "Every worker waits for work; 503 until then"),
+        ("/metrics", "Prometheus metrics"),
+    ):
+        paths[path] = {"get": {"responses": {"200": {"description": about}}}}
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Eioku ML service", "version": version("eioku-ml")},
+            "paths": paths,
+            "components": {"schemas": components},
+        }
+    )
+
+
+def _operation(task: str, components: dict[str, Any]) -> dict[str, Any]:
+    """POST /infer/{task}: the video's fields and the task's in one object."""
+    options = components[OPTIONS[task].__name__]["properties"]
+    return _post(f"infer_{task}", options, components, RESPONSES[task])
+
+
+def _combined(components: dict[str, Any]) -> dict[str, Any]:
+    """POST /infer: several tasks on one decode."""
+    tasks = {task: {"$ref": REFERENCE.format(name=kind.__name__)} for task, kind in OPTIONS.items()}
+    wanted = {"tasks": {"type": "object", "properties": tasks, "minProperties": 1}}
+    return _post("infer", wanted, components, CombinedResponse)
+
+
+def _post(
+    name: str, properties: dict[str, Any], components: dict[str, Any], answer: type
+) -> dict[str, Any]:
+    video = components["Video"]
+    body = {
+        "type": "object",
+        "properties": {**video["properties"], **properties},
+        "required": [*video["required"], *(["tasks"] if "tasks" in properties else [])],
+        "additionalProperties": False,
+    }
+    upload = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "request": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["file"],
+    }
+    responses: dict[str, Any] = {"200": _answer("What was found", answer)}
+    for status in sorted(set(STATUS.values())):
+        codes = ", ".join(code for code, of_code in STATUS.items() if of_code == status)
+        responses[str(status)] = _answer(codes, ProblemDocument, "application/problem+json")
+    return {
+        "operationId": name,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": body},
+                "multipart/form-data": {"schema": upload},
+            },
+        },
+        "responses": responses,
+    }
+
+
+def _answer(description: str, kind: type, media_type: str = "application/json") -> dict[str, Any]:
+    reference = {"$ref": REFERENCE.format(name=kind.__name__)}
+    return {"description": description, "content": {media_type: {"schema": reference}}}

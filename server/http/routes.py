@@ -1,0 +1,158 @@
+"""The routes: each reads its request, asks the service, renders the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.analysis.analysis import Request
+from server.errors import FieldError, Problem
+from server.http import allowed_paths, openapi, request_parsing
+from server.http.client_disconnect import until_hangup
+from server.http.health import health
+from server.http.rendering import render
+from server.http.streaming import EventStream, stream_format
+from server.http.uploads import received
+from server.service import Service
+from server.settings import MB
+
+MAX_BODY_BYTES = 1 << 20
+MULTIPART = "multipart/form-data"
+
+
+@dataclass(frozen=True)
+class Body:
+    """The JSON of a request, and the file that came with it, if one did."""
+
+    json: bytes
+    path: str | None = None
+
+
+def _service(request: HttpRequest) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+class Infer:
+    """POST /infer/{task}, one analysis of one video; POST /infer, several on one decode.
+
+    An ASGI app and no function, because an upload lasts until its answer has been sent.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = HttpRequest(scope, receive)
+        service = _service(request)
+        task = request.path_params.get("task")
+        async with _body(request, service) as body:
+            question = _question(request, task, body)
+            form = stream_format(request)
+            answer: ASGIApp
+            if form is not None:
+                answer = EventStream(service.events(question), form, service.metrics)
+            else:
+                asked = service.infer_all(question) if task is None else service.infer(question)
+                answer = render(request, await until_hangup(receive, asked, service.metrics))
+            await answer(scope, receive, send)
+
+
+def _question(request: HttpRequest, task: str | None, body: Body) -> Request:
+    """What is asked; raises Problem."""
+    settings = _service(request).settings
+    uploaded = body.path is not None
+    refused: dict[str, Problem] = {}
+    if task is None:
+        video, tasks, refused = request_parsing.parse_combined(body.json, uploaded)
+    elif task in request_parsing.OPTIONS:
+        video, options = request_parsing.parse(task, body.json, uploaded)
+        tasks = {task: options}
+    else:
+        raise Problem(
+            "not_found",
+            f"There is no task {task!r}; there are {', '.join(request_parsing.OPTIONS)}.",
+        )
+    path = body.path or str(allowed_paths.resolve(video.video_path, settings.media_roots))
+    return Request(path, video, tasks, refused, _timeout_s(request, settings.request_timeout_s))
+
+
+@asynccontextmanager
+async def _body(request: HttpRequest, service: Service) -> AsyncIterator[Body]:
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type == MULTIPART:
+        async with received(request, service.settings.max_upload_mb * MB) as upload:
+            service.hashes.remember(upload.path, upload.input_hash)
+            yield Body(upload.request, upload.path)
+    elif content_type in ("application/json", ""):
+        yield Body(await _json(request))
+    else:
+        raise Problem(
+            "unsupported_media_type",
+            f"The body is {content_type!r}; this route takes application/json or {MULTIPART}.",
+        )
+
+
+async def _json(request: HttpRequest) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise Problem(
+                "upload_too_large", f"The JSON body is larger than {MAX_BODY_BYTES} bytes."
+            )
+    return body
+
+
+def _timeout_s(request: HttpRequest, most_s: float) -> float:
+    """The client's own deadline where it is the smaller one."""
+    given = request.headers.get("x-request-timeout")
+    if given is None:
+        return most_s
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given) or float(given) == 0:
+        message = f"{given!r} is no number of seconds above 0"
+        error = FieldError("X-Request-Timeout", message)
+        raise Problem("invalid_request", f"X-Request-Timeout: {message}.", errors=[error])
+    return min(most_s, float(given))
+
+
+async def get_health(request: HttpRequest) -> Response:
+    """GET /health: processes, models, memory; 200 whatever it says."""
+    return render(request, health(_service(request)))
+
+
+async def livez(request: HttpRequest) -> Response:
+    """GET /livez: 200 while the front answers at all."""
+    return Response("ok\n", media_type="text/plain")
+
+
+async def readyz(request: HttpRequest) -> Response:
+    """GET /readyz: 200 once every worker waits for work, else 503."""
+    if _service(request).ready:
+        return Response("ready\n", media_type="text/plain")
+    return Response("starting\n", status_code=503, media_type="text/plain")
+
+
+async def get_metrics(request: HttpRequest) -> Response:
+    """GET /metrics: the Prometheus text format."""
+    return Response(_service(request).metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+async def get_openapi(request: HttpRequest) -> Response:
+    """GET /openapi.json: this contract, for machines."""
+    return Response(openapi.document(), media_type="application/json")
+
+
+ROUTES = [
+    Route("/infer", Infer(), methods=["POST"]),
+    Route("/infer/{task}", Infer(), methods=["POST"]),
+    Route("/health", get_health),
+    Route("/livez", livez),
+    Route("/readyz", readyz),
+    Route("/metrics", get_metrics),
+    Route("/openapi.json", get_openapi),
+]

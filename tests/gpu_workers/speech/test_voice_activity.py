@@ -1,0 +1,98 @@
+"""Silero VAD: it hears speech, and no more than speech."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sounds import as_whisper, read_sound, silence
+
+from gpu_workers.speech.voice_activity import VoiceDetector
+from ipc.arena import SAMPLE_RATE
+
+HOUR = 3600 * SAMPLE_RATE
+
+
+@pytest.fixture(scope="module")
+def voice() -> VoiceDetector:
+    return VoiceDetector()
+
+
+def speech(voice: VoiceDetector, sound: np.ndarray, longest: int = HOUR) -> list[tuple[int, int]]:
+    return voice.speech(as_whisper(sound), longest)
+
+
+def share(regions: list[tuple[int, int]], sound: np.ndarray) -> float:
+    return sum(end - start for start, end in regions) / len(sound)
+
+
+@pytest.mark.parametrize("name", ["jfk.flac", "nasa_13013.mp4"])
+def test_speech_is_found(voice: VoiceDetector, data_dir: Path, name: str) -> None:
+    sound = read_sound(data_dir / name)
+    regions = speech(voice, sound)
+    assert share(regions, sound) > 0.7
+    assert speech(voice, sound) == regions
+
+
+def test_silence_between_speeches_is_left_out(voice: VoiceDetector, data_dir: Path) -> None:
+    jfk = read_sound(data_dir / "jfk.flac")
+    pause = np.zeros(5 * SAMPLE_RATE, np.int16)
+    first, second = speech(voice, np.concatenate([pause, jfk, pause, jfk]))
+    early, late = 5 * SAMPLE_RATE, 5 * SAMPLE_RATE + len(jfk)
+    margin = SAMPLE_RATE
+    assert abs(first[0] - early) < margin
+    assert abs(first[1] - late) < margin
+    assert abs(second[0] - (late + len(pause))) < margin
+    assert second[1] <= 2 * len(pause) + 2 * len(jfk)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:FutureWarning")
+def test_chances_are_those_of_the_packages_own_loop(voice: VoiceDetector, data_dir: Path) -> None:
+    import silero_vad  # not above: it would take this process's threads
+
+    package = silero_vad.load_silero_vad()
+    jfk = read_sound(data_dir / "jfk.flac")
+    sound = as_whisper(np.concatenate([jfk, silence(25), jfk[:54_321]]))
+    wanted = package.audio_forward(sound[None], SAMPLE_RATE)[0].numpy()
+    np.testing.assert_allclose(voice.chances(sound), wanted, atol=1e-3)
+    regions = silero_vad.get_speech_timestamps(
+        sound, package, min_silence_duration_ms=2000, speech_pad_ms=400
+    )
+    assert voice.speech(sound, HOUR) == [(region["start"], region["end"]) for region in regions]
+
+
+def test_long_speech_is_cut_where_it_is_quiet(voice: VoiceDetector, data_dir: Path) -> None:
+    sound = np.tile(read_sound(data_dir / "jfk.flac"), 3)
+    longest = 7 * SAMPLE_RATE
+    whole = speech(voice, sound)
+    pieces = speech(voice, sound, longest)
+    assert (pieces[0][0], pieces[-1][1]) == (whole[0][0], whole[-1][1])
+    assert [end for _, end in pieces[:-1]] == [start for start, _ in pieces[1:]]
+    lengths = [end - start for start, end in pieces]
+    assert max(lengths) <= longest
+    assert min(lengths) >= longest // 6
+    chances = voice.chances(as_whisper(sound))
+    for start, _ in pieces[1:]:
+        assert chances[start // 512 - 4 : start // 512 + 5].mean() < 0.3 < chances.mean()
+
+
+def test_silence_and_noise_are_no_speech(voice: VoiceDetector) -> None:
+    random = np.random.default_rng(0)
+    faint = random.integers(-20, 21, 5 * SAMPLE_RATE).astype(np.int16)
+    loud = random.integers(-8000, 8001, 5 * SAMPLE_RATE).astype(np.int16)
+    for sound in (np.zeros(5 * SAMPLE_RATE, np.int16), faint, loud, faint[:100], faint[:0]):
+        assert speech(voice, sound) == []
+
+
+def test_torch_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("silero_vad")]:
+        monkeypatch.delitem(sys.modules, name)  # it takes the threads when first imported
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    speech(VoiceDetector(), np.zeros(1000, np.int16))
+    kept = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    assert kept == 3

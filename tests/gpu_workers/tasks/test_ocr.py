@@ -1,0 +1,233 @@
+"""OCR against EasyOCR's own `readtext`, on the same frames with the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import cv2
+import easyocr.easyocr
+import numpy as np
+import pytest
+import torch
+from easyocr import config
+
+from gpu_workers.languages import UnsupportedLanguage
+from gpu_workers.model import InvalidSpec, Runtime
+from gpu_workers.ocr.detector import TextBoxes
+from gpu_workers.ocr.languages import script_for, supported_languages
+from gpu_workers.ocr.recogniser import cut
+from gpu_workers.out_of_memory import run
+from gpu_workers.tasks import ocr
+from gpu_workers.tasks.ocr import Ocr
+from gpu_workers.weights.store import WeightsStore
+from ipc.messages import Frames
+from ipc.results import TextDetection
+from ipc.specs import OcrSpec
+
+if TYPE_CHECKING:
+    from tests.conftest import FrameStore
+
+ENGLISH = OcrSpec(("en",))
+# EasyOCR pins memory for a device whether or not there is one.
+without_device = pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def model(weights_dir: Path) -> Ocr:
+    return ocr.load(ENGLISH, Runtime("cpu", "fp32", WeightsStore(weights_dir)))
+
+
+@pytest.fixture(scope="module")
+def reader(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> easyocr.Reader:
+    """EasyOCR's Reader, unquantized, made to take our stand-ins for its own weights."""
+    models = [config.detection_models, *config.recognition_models.values()]
+    md5 = {entry["filename"]: entry["md5sum"] for group in models for entry in group.values()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(easyocr.easyocr, "calculate_md5", lambda path: md5[Path(path).name])
+        return easyocr.Reader(
+            ["en"],
+            gpu=False,
+            model_storage_directory=str(weights_dir),
+            user_network_directory=str(tmp_path_factory.mktemp("networks")),
+            download_enabled=False,
+            verbose=False,
+            quantize=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def pictures(data_dir: Path) -> list[np.ndarray]:
+    """Pictures of text, small, as RGB, of sizes that CRAFT takes without padding.
+
+    `readtext` itself fails on text found in the padding alone, and stand-ins may find it there.
+    """
+    paths = [data_dir / name for name in ("english.png", "example.png", "width_ths.png")]
+    frames = [narrow(cv2.imread(str(path))[..., ::-1], 320) for path in paths]
+    return [frame[: len(frame) // 32 * 32] for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def cars(data_dir: Path) -> list[np.ndarray]:
+    """Three frames of one clip, small, as RGB."""
+    with av.open(str(data_dir / "car-detection.mp4")) as clip:
+        frames = [frame for i, frame in zip(range(161), clip.decode(video=0), strict=False)]
+    return [narrow(frame.to_ndarray(format="rgb24"), 320) for frame in frames[::80]]
+
+
+def narrow(frame: np.ndarray, width: int) -> np.ndarray:
+    height = round(frame.shape[0] * width / frame.shape[1])
+    return cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def corners(item: TextDetection) -> np.ndarray:
+    return np.array([(point.x, point.y) for point in item.polygon])
+
+
+def assert_same(items: list[TextDetection], read: list[tuple]) -> None:
+    """The items of one frame are what `readtext` gave, in order of confidence."""
+    left = list(items)
+    for polygon, text, confidence in read:
+        same = [
+            item
+            for item in left
+            if item.text == text
+            and np.allclose(corners(item), polygon, rtol=0, atol=1)
+            and abs(item.confidence - confidence) < 1e-3
+        ]
+        assert same, f"{text!r} is not among {left}"
+        left.remove(same[0])
+    assert not left
+    confidences = [item.confidence for item in items]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def assert_same_as_readtext(
+    model: Ocr, reader: easyocr.Reader, store: FrameStore, frames: list[np.ndarray]
+) -> None:
+    found = run(model, ENGLISH, store.put(frames), store.view).items
+    read = [reader.readtext(np.ascontiguousarray(frame[..., ::-1])) for frame in frames]
+    assert len(found) >= 10
+    assert sum(map(len, read)) >= 10
+    for index, texts in enumerate(read):
+        assert_same([item for item in found if item.frame_index == index], texts)
+
+
+@without_device
+def test_pictures_read_as_easyocr_reads_them(
+    model: Ocr, reader: easyocr.Reader, frame_store: FrameStore, pictures: list[np.ndarray]
+) -> None:
+    assert_same_as_readtext(model, reader, frame_store, pictures)
+
+
+@without_device
+def test_frames_of_a_clip_read_as_easyocr_reads_them(
+    model: Ocr, reader: easyocr.Reader, frame_store: FrameStore, cars: list[np.ndarray]
+) -> None:
+    assert_same_as_readtext(model, reader, frame_store, cars)
+
+
+def test_a_chunk_reads_as_its_frames_do_and_twice_the_same(
+    model: Ocr, frame_store: FrameStore, cars: list[np.ndarray]
+) -> None:
+    chunk = frame_store.put(cars, interval=60)
+    items = run(model, ENGLISH, chunk, frame_store.view).items
+    alone = [
+        item
+        for ref in chunk.refs
+        for item in run(model, ENGLISH, Frames((ref,)), frame_store.view).items
+    ]
+    assert [(i.text, i.polygon, i.timestamp_ms) for i in items] == [
+        (i.text, i.polygon, i.timestamp_ms) for i in alone
+    ]
+    assert {item.timestamp_ms for item in items} == {0, 2400, 4800}
+    assert run(model, ENGLISH, chunk, frame_store.view).items == items
+
+
+def test_threshold_is_the_requests_own(
+    model: Ocr, frame_store: FrameStore, pictures: list[np.ndarray]
+) -> None:
+    chunk = frame_store.put([pictures[1]])
+    everything = run(model, ENGLISH, chunk, frame_store.view).items
+    middle = everything[len(everything) // 2].confidence
+    some = run(model, OcrSpec(("en",), middle - 1e-4), chunk, frame_store.view).items
+    assert 0 < len(some) < len(everything)
+    assert some == everything[: len(some)]
+    assert model.info.model_name == "craft_mlt_25k+english_g2"
+    assert model.info.stand_in
+
+
+def test_boxes_outside_the_frame_are_left_out() -> None:
+    grey = np.full((40, 100), 128, np.uint8)
+    point = [50.0, 20.0]
+    boxes = TextBoxes([[10, 60, 41, 60], [10, 60, 5, 25], [105, 128, 5, 25]], [[point] * 4])
+    crops = cut(boxes, grey)
+    assert [crop.corners for crop in crops] == [[[10, 5], [60, 5], [60, 25], [10, 25]]]
+
+
+@pytest.mark.parametrize(
+    ("languages", "filename"),
+    [
+        (("en",), "english_g2.pth"),
+        (("en", "de"), "latin_g2.pth"),
+        (("ch_sim", "en"), "zh_sim_g2.pth"),
+        (("th",), "thai.pth"),
+        (("ar", "en"), "arabic.pth"),
+        (("ru", "uk"), "cyrillic_g2.pth"),
+        (("hi",), "devanagari.pth"),
+    ],
+)
+def test_alphabet_is_easyocrs_own(
+    languages: tuple[str, ...], filename: str, tmp_path: Path
+) -> None:
+    script = script_for(languages)
+    reader = easyocr.Reader(
+        list(languages),
+        gpu=False,
+        model_storage_directory=str(tmp_path),
+        user_network_directory=str(tmp_path),
+        detector=False,
+        recognizer=False,
+        verbose=False,
+    )
+    assert script.characters == reader.character
+    ignored = {reader.character.index(c) + 1 for c in set(reader.character) - set(reader.lang_char)}
+    assert set(script.ignored) == ignored
+    assert script.filename == filename
+    assert script.right_to_left == (reader.model_lang == "arabic")
+
+
+@pytest.mark.parametrize("languages", [("xx",), ("en", "xx"), ("th", "de"), ("ja", "ko"), ()])
+def test_unsupported_languages_are_named(languages: tuple[str, ...], tmp_path: Path) -> None:
+    runtime = Runtime("cpu", "fp32", WeightsStore(tmp_path))
+    with pytest.raises(UnsupportedLanguage, match=r"OCR cannot read .*; allowed .* en") as error:
+        ocr.load(OcrSpec(languages), runtime)
+    assert isinstance(error.value, InvalidSpec)
+
+
+def test_every_supported_language_has_a_recogniser() -> None:
+    assert len(supported_languages()) > 70
+    assert all(script_for((language,)).characters for language in supported_languages())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_half_precision_on_a_gpu_finds_nearly_the_same(
+    model: Ocr, weights_dir: Path, frame_store: FrameStore, pictures: list[np.ndarray]
+) -> None:
+    on_gpu = ocr.load(ENGLISH, Runtime("cuda:0", "fp16", WeightsStore(weights_dir)))
+    chunk = frame_store.put(pictures)
+    found = run(on_gpu, ENGLISH, chunk, frame_store.view).items
+    expected = run(model, ENGLISH, chunk, frame_store.view).items
+    near = [
+        item
+        for item in expected
+        if any(
+            other.frame_index == item.frame_index
+            and np.allclose(corners(other), corners(item), rtol=0, atol=4)
+            for other in found
+        )
+    ]
+    assert on_gpu.info.precision == "fp16"
+    assert len(near) >= 0.8 * len(expected)

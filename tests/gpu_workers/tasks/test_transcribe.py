@@ -1,0 +1,193 @@
+"""Transcription against `whisper.transcribe` itself, on the same sound with the same weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+import whisper
+from sounds import as_whisper, read_sound, silence
+
+from gpu_workers.languages import UnsupportedLanguage
+from gpu_workers.model import InvalidSpec, Runtime
+from gpu_workers.out_of_memory import run
+from gpu_workers.tasks import transcribe
+from gpu_workers.tasks.transcribe import Transcribe
+from gpu_workers.weights.store import WeightsStore
+from ipc.messages import Audio, AudioRef
+from ipc.results import Segment, Transcript
+from ipc.specs import TranscribeSpec
+
+if TYPE_CHECKING:
+    from tests.conftest import FrameStore
+
+# Whisper does not close the file that it reads its tokens from.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*tiktoken:ResourceWarning")
+
+TINY = "tiny.pt"
+SPEAKING = TranscribeSpec(TINY, "en", vad_filter=False)
+FILTERED = TranscribeSpec(TINY, None, vad_filter=True)
+
+
+@pytest.fixture(scope="module")
+def model(weights_dir: Path) -> Transcribe:
+    return transcribe.load(SPEAKING, Runtime("cpu", "fp32", WeightsStore(weights_dir)))
+
+
+@pytest.fixture(scope="module")
+def reference(weights_dir: Path) -> whisper.Whisper:
+    """What `whisper.load_model("tiny")` gives where that file is Whisper's own."""
+    net = whisper.load_model(str(weights_dir / TINY), device="cpu")
+    net.set_alignment_heads(whisper._ALIGNMENT_HEADS["tiny"])
+    return net
+
+
+def put(store: FrameStore, sound: np.ndarray, start_ms: float = 0.0) -> Audio:
+    ref = AudioRef(0, len(sound), start_ms)
+    store.view.audio(ref)[:] = sound
+    return Audio(ref)
+
+
+def expected(net: whisper.Whisper, sound: np.ndarray, **options: Any) -> list[dict[str, Any]]:
+    samples = sound.astype(np.float32) / 32_768
+    options.setdefault("language", "en")
+    return whisper.transcribe(net, samples, temperature=0, fp16=False, **options)["segments"]
+
+
+def assert_same(items: list[Segment], segments: list[dict[str, Any]], start_ms: float) -> None:
+    assert len(items) == len(segments) >= 10
+    for item, segment in zip(items, segments, strict=True):
+        assert item.text == segment["text"]
+        assert item.start_ms == round(start_ms + segment["start"] * 1000)
+        assert item.end_ms == round(start_ms + segment["end"] * 1000)
+        assert item.confidence == pytest.approx(math.exp(segment["avg_logprob"]), abs=1e-4)
+
+
+def test_same_as_whisper_and_twice_the_same(
+    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+) -> None:
+    sound = read_sound(data_dir / "jfk.flac")
+    subject = put(frame_store, sound, start_ms=1500.25)
+    result = run(model, SPEAKING, subject, frame_store.view)
+    assert result.language == "en"
+    assert_same(result.items, expected(reference, sound), 1500.25)
+    assert all(item.words is None for item in result.items)
+    assert run(model, SPEAKING, subject, frame_store.view) == result
+
+
+def test_words_are_whispers_own(
+    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+) -> None:
+    sound = read_sound(data_dir / "nasa_13013.mp4")
+    spec = TranscribeSpec(TINY, "en", vad_filter=False, word_timestamps=True)
+    items = run(model, spec, put(frame_store, sound), frame_store.view).items
+    segments = expected(reference, sound, word_timestamps=True)
+    assert_same(items, segments, 0.0)
+    words = [word for item in items for word in item.words]
+    wanted = [word for segment in segments for word in segment["words"]]
+    assert len(words) == len(wanted) >= 10
+    for word, want in zip(words, wanted, strict=True):
+        assert word.text == want["word"]
+        assert (word.start_ms, word.end_ms) == (
+            round(want["start"] * 1000),
+            round(want["end"] * 1000),
+        )
+        assert word.confidence == pytest.approx(want["probability"], abs=1e-4)
+
+
+def test_filtered_speech_is_where_somebody_speaks(
+    model: Transcribe,
+    frame_store: FrameStore,
+    data_dir: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    jfk = read_sound(data_dir / "jfk.flac")
+    sound = np.concatenate([silence(4), jfk, silence(10), jfk[: 5 * 16_000 + 77], silence(3)])
+    subject = put(frame_store, sound, start_ms=250.5)
+    spec = TranscribeSpec(TINY, None, vad_filter=True, word_timestamps=True)
+    result = run(model, spec, subject, frame_store.view)
+    assert result.language in whisper.tokenizer.LANGUAGES
+    assert len(result.items) >= 10
+    spoken = [(4000, 15_000), (25_000, 30_000)]
+    for item in result.items:
+        for times in (item, *item.words):
+            assert times.start_ms <= times.end_ms
+            for ms in (times.start_ms - 250, times.end_ms - 250):
+                assert any(start - 500 <= ms <= end + 500 for start, end in spoken)
+    assert any(item.start_ms > 24_000 for item in result.items)
+    assert msgspec.json.encode(run(model, spec, subject, frame_store.view)) == msgspec.json.encode(
+        result
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_language_is_that_of_the_speech(
+    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+) -> None:
+    speech = read_sound(data_dir / "nasa_13013.mp4")
+    sound = np.concatenate([silence(40), speech])
+    windows = model.preprocess(FILTERED, put(frame_store, sound), frame_store.view).windows
+    heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(windows[0].cut_from(as_whisper(sound))))
+    _, odds = reference.detect_language(heard[:, :3000])
+    assert windows[0].stretches[0][0] > 39 * 16_000
+    result = run(model, FILTERED, put(frame_store, sound), frame_store.view)
+    assert result.language == max(odds, key=odds.get)
+
+
+@pytest.mark.parametrize("language", [None, "de"])
+def test_where_nobody_speaks_whisper_is_not_asked(
+    model: Transcribe,
+    frame_store: FrameStore,
+    monkeypatch: pytest.MonkeyPatch,
+    language: str | None,
+) -> None:
+    monkeypatch.delattr(whisper, "transcribe")
+    monkeypatch.setattr(model._whisper.encoder, "forward", None)
+    noise = np.random.default_rng(0).integers(-20, 21, 3 * 16_000).astype(np.int16)
+    filtered = TranscribeSpec(TINY, language, vad_filter=True)
+    for sound in (np.zeros_like(noise), noise, noise[:0]):
+        result = run(model, filtered, put(frame_store, sound), frame_store.view)
+        assert result == Transcript(language, [])
+    unfiltered = TranscribeSpec(TINY, language, vad_filter=False)
+    result = run(model, unfiltered, put(frame_store, noise[:0]), frame_store.view)
+    assert result == Transcript(language, [])
+
+
+def test_a_language_whisper_does_not_know_is_named(
+    model: Transcribe, frame_store: FrameStore
+) -> None:
+    spec = TranscribeSpec(TINY, "klingon", vad_filter=True)
+    subject = put(frame_store, np.zeros(16_000, np.int16))
+    with pytest.raises(UnsupportedLanguage, match=r"tiny\.pt .* klingon; allowed are en, zh"):
+        model.preprocess(spec, subject, frame_store.view)
+    assert issubclass(UnsupportedLanguage, InvalidSpec)
+
+
+def test_an_english_model_knows_english_only(tmp_path: Path, frame_store: FrameStore) -> None:
+    dims = whisper.ModelDimensions(80, 1500, 64, 1, 1, 51_864, 448, 64, 1, 1)
+    state = whisper.model.Whisper(dims).state_dict()
+    torch.save({"dims": vars(dims), "model_state_dict": state}, tmp_path / "own.en.pt")
+    spec = TranscribeSpec("own.en.pt", "de", vad_filter=True)
+    model = transcribe.load(spec, Runtime("cpu", "fp32", WeightsStore(tmp_path)))
+    subject = put(frame_store, np.zeros(16_000, np.int16))
+    with pytest.raises(UnsupportedLanguage, match=r"cannot transcribe de; allowed are en\."):
+        model.preprocess(spec, subject, frame_store.view)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_half_precision_on_a_gpu_says_nearly_the_same(
+    model: Transcribe, weights_dir: Path, frame_store: FrameStore, data_dir: Path
+) -> None:
+    on_gpu = transcribe.load(SPEAKING, Runtime("cuda:0", "fp16", WeightsStore(weights_dir)))
+    subject = put(frame_store, read_sound(data_dir / "jfk.flac"))
+    items = run(on_gpu, SPEAKING, subject, frame_store.view).items
+    wanted = run(model, SPEAKING, subject, frame_store.view).items
+    same = {item.text for item in items} & {item.text for item in wanted}
+    assert on_gpu.info.precision == "fp16"
+    assert len(same) >= len(wanted) / 2

@@ -1,0 +1,295 @@
+"""Uploads against bodies that httpx builds, and against bodies that nothing should build."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import xxhash
+from starlette.requests import ClientDisconnect, Request
+
+from server.errors import Problem
+from server.http.uploads import MAX_REQUEST_BYTES, SLACK_BYTES, Upload, received
+
+MB = 1 << 20
+CHUNK_BYTES = 1 << 16
+VIDEO = bytes(range(256)) * 1000 + b"\r\n--" * 500
+TYPE = "multipart/form-data; boundary=edge"
+OPEN_BOTH = """
+import sys, av, decord
+with av.open(sys.argv[1]) as container:
+    print(sum(1 for _ in container.decode(video=0)))
+print(len(decord.VideoReader(sys.argv[1])))
+"""
+
+
+class Sender:
+    """A client's side of one request: sends `chunks`, then ends the body, or hangs up."""
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        content_type: str = TYPE,
+        length: int | None = None,
+        hangs_up: bool = False,
+    ) -> None:
+        self.messages_read = 0
+        self._chunks = iter(chunks)
+        self._hangs_up = hangs_up
+        headers = [(b"content-type", content_type.encode())]
+        if length is not None:
+            headers.append((b"content-length", str(length).encode()))
+        self.request = Request({"type": "http", "method": "POST", "headers": headers}, self._send)
+
+    async def _send(self) -> dict[str, Any]:
+        self.messages_read += 1
+        for chunk in self._chunks:
+            return {"type": "http.request", "body": chunk, "more_body": True}
+        if self._hangs_up:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def receive(sender: Sender, max_bytes: int = 64 * MB) -> tuple[Upload, bytes]:
+    """The upload, and what its path reads as."""
+
+    async def run() -> tuple[Upload, bytes]:
+        async with received(sender.request, max_bytes) as upload:
+            return upload, Path(upload.path).read_bytes()
+
+    return asyncio.run(run())
+
+
+def part(name: str, content: bytes) -> bytes:
+    head = f'--edge\r\nContent-Disposition: form-data; name="{name}"; filename="a"\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def body(*parts: tuple[str, bytes]) -> bytes:
+    return b"".join(part(name, content) for name, content in parts) + b"--edge--\r\n"
+
+
+def in_chunks(whole: bytes, size: int) -> list[bytes]:
+    return [whole[i : i + size] for i in range(0, len(whole), size)]
+
+
+def open_files() -> list[str]:
+    """Where this process's descriptors lead."""
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except FileNotFoundError:  # the one that listed the folder
+            continue
+    return sorted(links)
+
+
+def test_what_httpx_sends() -> None:
+    files = {"file": ("clip.mp4", VIDEO), "request": (None, b'{"top_k": 3}')}
+    sent = httpx.Request("POST", "http://any/", files=files)
+    whole = sent.read()
+    sender = Sender([whole], sent.headers["content-type"], len(whole))
+    upload, content = receive(sender)
+    assert content == VIDEO
+    assert upload.size_bytes == len(VIDEO)
+    assert upload.input_hash == xxhash.xxh64(VIDEO).hexdigest()
+    assert upload.request == b'{"top_k": 3}'
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 4096, MB])
+@pytest.mark.parametrize("order", [1, -1])
+def test_parts_in_either_order_and_chunks_of_any_size(order: int, chunk_bytes: int) -> None:
+    video = VIDEO[-3000:]
+    whole = body(*[("file", video), ("request", b"{}\r\n")][::order])
+    upload, content = receive(Sender(in_chunks(whole, chunk_bytes)))
+    assert content == video
+    assert upload.input_hash == xxhash.xxh64(video).hexdigest()
+    assert upload.request == b"{}\r\n"
+
+
+def test_a_file_alone() -> None:
+    upload, _ = receive(Sender([body(("file", VIDEO))]))
+    assert upload.request == b"{}"
+
+
+def test_as_large_as_is_allowed() -> None:
+    whole = body(("file", VIDEO))
+    upload, _ = receive(Sender([whole], length=len(whole)), max_bytes=len(VIDEO))
+    assert upload.size_bytes == len(VIDEO)
+
+
+def refusal(sender: Sender, max_bytes: int = 64 * MB) -> Problem:
+    """How it is refused; no file stays open."""
+    before = open_files()
+    with pytest.raises(Problem) as caught:
+        receive(sender, max_bytes)
+    assert open_files() == before
+    return caught.value
+
+
+def test_too_large_by_its_own_account_is_not_read() -> None:
+    sender = Sender([body(("file", VIDEO))], length=1000 + SLACK_BYTES + 1)
+    problem = refusal(sender, max_bytes=1000)
+    assert problem.code == "upload_too_large"
+    assert "MAX_UPLOAD_MB" in problem.detail
+    assert sender.messages_read == 0
+
+
+@pytest.mark.parametrize("length", [None, 100])
+def test_too_large_without_saying_so_is_read_no_further(length: int | None) -> None:
+    chunks = in_chunks(body(("file", VIDEO)), 1000)
+    sender = Sender(chunks, length=length)
+    assert refusal(sender, max_bytes=10_000).code == "upload_too_large"
+    assert sender.messages_read == 11
+
+
+def test_too_large_a_request_part() -> None:
+    problem = refusal(Sender([body(("request", b" " * (MAX_REQUEST_BYTES + 1)))]))
+    assert problem.code == "upload_too_large"
+    assert "`request`" in problem.detail
+
+
+def test_endless_bytes_after_the_end_are_refused() -> None:
+    sender = Sender([body(("file", VIDEO)), *[b"\0" * CHUNK_BYTES] * 100])
+    assert refusal(sender, max_bytes=len(VIDEO)).code == "upload_too_large"
+    assert sender.messages_read < 20
+
+
+WHOLE = body(("file", VIDEO))
+NAMELESS = b"--edge\r\nContent-Type: video/mp4\r\n\r\nabc\r\n--edge--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "sent", "field", "says"),
+    [
+        ("multipart/form-data", WHOLE, "", "boundary"),
+        ("multipart/form-data; boundary=", WHOLE, "", "boundary"),
+        (f"multipart/form-data; boundary={'x' * 300}", WHOLE, "", "boundary"),
+        ("multipart/form-data; boundary=other", WHOLE, "", "syntax"),
+        (TYPE, b"not multipart at all", "", "syntax"),
+        (TYPE, b"--edge\r\nbad header\r\n\r\nabc\r\n--edge--\r\n", "", "syntax"),
+        (TYPE, b"--edge\r\nX: " + b"y" * 10_000 + b"\r\n\r\n\r\n--edge--\r\n", "", "syntax"),
+        (TYPE, b"", "", "closing boundary"),
+        (TYPE, WHOLE[:-6], "", "closing boundary"),
+        (TYPE, b"--edge--\r\n", "file", "no `file` part"),
+        (TYPE, body(("request", b"{}")), "file", "no `file` part"),
+        (TYPE, body(("file", b"a"), ("file", b"b")), "file", "more than one"),
+        (TYPE, body(("request", b"{}"), ("request", b"{}")), "request", "more than one"),
+        (TYPE, body(("video", b"a")), "video", "'video'"),
+        (TYPE, NAMELESS, "", "none of its parts"),
+        (TYPE, part("file", b"a") + NAMELESS, "", "none of its parts"),
+    ],
+)
+def test_a_broken_body_says_what_is_wrong(
+    content_type: str, sent: bytes, field: str, says: str
+) -> None:
+    problem = refusal(Sender([sent], content_type))
+    assert problem.code == "invalid_request"
+    assert problem.errors is not None
+    assert [error.field for error in problem.errors] == [field]
+    assert says in problem.detail
+
+
+def test_a_hang_up_leaves_nothing_open() -> None:
+    before = open_files()
+    seen: list[list[str]] = []
+
+    def chunks() -> Iterable[bytes]:
+        for chunk in in_chunks(part("file", bytes(3 * MB)), CHUNK_BYTES):
+            seen.append(open_files())
+            yield chunk
+
+    with pytest.raises(ClientDisconnect):
+        receive(Sender(chunks(), hangs_up=True))
+    assert any("deleted" in link for link in set(seen[-1]) - set(before))
+    assert open_files() == before
+
+
+def test_cancelled_while_it_writes_leaves_nothing_open() -> None:
+    before = open_files()
+    # The first thing to be awaited is the write of this chunk's block.
+    sender = Sender([part("file", bytes(8 * MB))])
+
+    async def take() -> None:
+        async with received(sender.request, 64 * MB):
+            raise AssertionError("it went on")
+
+    async def run() -> None:
+        task = asyncio.create_task(take())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert sender.messages_read == 1
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_file_has_no_name_and_ends_with_the_block(fails: bool) -> None:
+    paths: list[str] = []
+
+    async def run() -> None:
+        async with received(Sender([WHOLE]).request, 64 * MB) as upload:
+            assert os.stat(upload.path).st_nlink == 0
+            paths.append(upload.path)
+            if fails:
+                raise ZeroDivisionError
+
+    before = open_files()
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(run())
+    else:
+        asyncio.run(run())
+    assert open_files() == before
+    assert not os.path.exists(paths[0])
+
+
+def test_memory_stays_flat() -> None:
+    block = os.urandom(CHUNK_BYTES)
+    digest = xxhash.xxh64()
+
+    def chunks() -> Iterable[bytes]:
+        yield part("file", b"")[:-2]
+        for _ in range(20 * MB // CHUNK_BYTES):
+            digest.update(block)
+            yield block
+        yield b"\r\n--edge--\r\n"
+
+    async def run() -> Upload:
+        async with received(Sender(chunks()).request, 20 * MB) as upload:
+            return upload
+
+    tracemalloc.start()
+    try:
+        upload = asyncio.run(run())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert upload.size_bytes == 20 * MB
+    assert upload.input_hash == digest.hexdigest()
+    assert peak_bytes < 8 * MB
+
+
+@pytest.mark.parametrize("name", ["nasa_13013.mp4", "video_90.mov"])
+def test_another_process_decodes_it_by_its_path(name: str, data_dir: Path) -> None:
+    def decode(path: str) -> list[str]:
+        command = [sys.executable, "-c", OPEN_BOTH, path]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+        return found.stdout.split()
+
+    async def run(content: bytes) -> list[str]:
+        async with received(Sender([body(("file", content))]).request, 64 * MB) as upload:
+            return await asyncio.to_thread(decode, upload.path)
+
+    assert asyncio.run(run((data_dir / name).read_bytes())) == decode(str(data_dir / name))
