@@ -1,4 +1,4 @@
-"""What every task module provides: a model that turns a subject into a result in three steps."""
+"""What the module of every task provides: a spec, and a model that is applied in three steps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from ipc.arena import ArenaView
 from ipc.messages import ModelInfo
-from ipc.results import Result
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class InvalidSpec(ValueError):
-    """The model cannot do what the request's fields ask for; the message says what it can."""
+    """The model cannot do what a field of the request asks for; the message says what it can."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,20 @@ class Model(Protocol):
     info: ModelInfo
 
     def preprocess(self, spec: Any, subject: Any, arena: ArenaView) -> Any:
-        """Turn the pixels or sound of `subject` into the network's input."""
+        """Turn the pixels or the audio of `subject` into the network's input."""
 
     def infer(self, spec: Any, inputs: Any) -> Any:
         """Run the network."""
 
-    def postprocess(self, spec: Any, subject: Any, outputs: Any) -> Result:
-        """Turn the network's output into the items of a response."""
+    def postprocess(self, spec: Any, subject: Any, outputs: Any) -> Any:
+        """Turn the network's output into the task's result, which msgspec can encode."""
+
+
+class TaskModule(Protocol):
+    """The worker's side of a task: a module that the front's side names."""
+
+    Spec: type[msgspec.Struct]
+    """What a request asks of the model: the fields that it needs of the task's options."""
+
+    def load(self, spec: Any, runtime: Runtime) -> Model:
+        """Load the model; raises ModelUnavailable, InvalidSpec."""

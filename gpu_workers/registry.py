@@ -1,44 +1,45 @@
-"""Which module answers which task, and the models that are resident in this worker."""
+"""The models that are resident in this worker, by task."""
 
 from __future__ import annotations
 
 import importlib
 import pickle
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, cast
 
-from gpu_workers.model import InvalidSpec, Model, Runtime
+import msgspec
+
+from gpu_workers.model import InvalidSpec, Model, Runtime, TaskModule
 from gpu_workers.weights.errors import ModelUnavailable
-from ipc.specs import FacesSpec, ObjectsSpec, Spec, TranscribeSpec, model_key, task_of
+from ipc.messages import TaskSpec
 
-TASK_MODULES = {
-    "objects": "gpu_workers.tasks.objects",
-    "faces": "gpu_workers.tasks.faces",
-    "transcribe": "gpu_workers.tasks.transcribe",
-    "ocr": "gpu_workers.tasks.ocr",
-    "places": "gpu_workers.tasks.places",
-    "scenes": "gpu_workers.tasks.scenes",
-}
 MOST_RESIDENT = 12
 UNLOADABLE = (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError)
 
 
 class Registry:
-    """The resident models of one worker: loaded when first asked for, the least used let go.
+    """The resident models of one worker: loaded when first needed, evicted least recently used.
 
-    `failures` says of model names why they could not be used when they were last asked for.
+    `tasks` maps each task's name to its module. `failures` says of model names why they could not
+    be loaded when they were last needed.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, tasks: Mapping[str, str], runtime: Runtime) -> None:
+        self._tasks = tasks
         self._runtime = runtime
         self._models: OrderedDict[str, Model] = OrderedDict()
         self.failures: dict[str, str] = {}
 
-    def get(self, spec: Spec) -> Model:
-        """The model of `spec`, loading it if need be; raises ModelUnavailable, InvalidSpec."""
-        key, name = model_key(spec), _name(spec)
+    def get(self, wanted: TaskSpec) -> tuple[Model, Any]:
+        """The model, loaded if need be, and its spec; raises ModelUnavailable, InvalidSpec."""
+        module = cast(TaskModule, importlib.import_module(self._tasks[wanted.task]))
+        spec = msgspec.msgpack.decode(wanted.options, type=module.Spec)
+        key = wanted.model_key
+        name = key.removeprefix(f"{wanted.task}/")
         if key not in self._models:
             try:
-                self._models[key] = self._load(spec)
+                self._models[key] = self._load(module, spec, name)
             except ModelUnavailable as error:
                 self.failures[name] = str(error)
                 raise
@@ -46,27 +47,16 @@ class Registry:
         self._models.move_to_end(key)
         while len(self._models) > MOST_RESIDENT:
             self._models.popitem(last=False)
-        return self._models[key]
+        return self._models[key], spec
 
-    def _load(self, spec: Spec) -> Model:
-        module = importlib.import_module(TASK_MODULES[task_of(spec)])
+    def _load(self, module: TaskModule, spec: Any, name: str) -> Model:
         try:
-            model: Model = module.load(spec, self._runtime)
+            return module.load(spec, self._runtime)
         except InvalidSpec:
             raise
         except UNLOADABLE as error:
             if type(error).__name__ == "OutOfMemoryError":
                 raise
             raise ModelUnavailable(
-                f"{_name(spec)} cannot be loaded, its file is damaged or of another kind: {error}"
+                f"{name} cannot be loaded, its file is damaged or of another kind: {error}"
             ) from error
-        return model
-
-
-def _name(spec: Spec) -> str:
-    """The model's name as clients and health know it."""
-    match spec:
-        case ObjectsSpec() | FacesSpec() | TranscribeSpec():
-            return spec.model_name
-        case _:
-            return model_key(spec)

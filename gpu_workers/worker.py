@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.out_of_memory import apply
 from gpu_workers.registry import Registry
@@ -17,7 +19,7 @@ from gpu_workers.weights.store import WeightsStore
 from ipc import child
 from ipc.arena import ArenaView
 from ipc.channel import Endpoint
-from ipc.config import ModelTask, WorkerConfig
+from ipc.config import WorkerConfig
 from ipc.messages import (
     FromChild,
     Heartbeat,
@@ -29,7 +31,6 @@ from ipc.messages import (
     Ready,
     ToWorker,
 )
-from ipc.specs import model_key
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Worker:
         device = "cpu" if config.device == "cpu" else "cuda:0"
         self._config = config
         self._weights = WeightsStore(Path(config.model_cache_dir))
-        self._registry = Registry(Runtime(device, config.precision, self._weights))
+        self._registry = Registry(config.tasks, Runtime(device, config.precision, self._weights))
         self._arena = ArenaView(config.arena)
 
     def preload(self) -> dict[str, ModelInfo]:
@@ -88,7 +89,7 @@ class Worker:
         loaded = {}
         for spec in self._config.preload:
             try:
-                loaded[model_key(spec)] = self._registry.get(spec).info
+                loaded[spec.model_key] = self._registry.get(spec)[0].info
             except ModelUnavailable as error:
                 log.warning("not preloaded", extra={"reason": str(error)})
         return loaded
@@ -96,17 +97,18 @@ class Worker:
     def answer(self, request: Load | Infer) -> FromChild:
         """Load a model, or apply one; raises child.TaskError with the contract's code."""
         try:
-            model = self._registry.get(request.spec)
+            model, spec = self._registry.get(request.spec)
             if isinstance(request, Load):
                 return Loaded(request.id, model.info)
             started = time.perf_counter()
-            result = apply(model, request.spec, request.subject, self._arena)
+            found = apply(model, spec, request.subject, self._arena)
         except ModelUnavailable as error:
             raise child.TaskError("model_unavailable", str(error)) from error
         except InvalidSpec as error:
-            raise child.TaskError("invalid_request", str(error)) from error
+            raise child.TaskError("invalid_request", str(error), error.field) from error
         elapsed_ms = (time.perf_counter() - started) * 1000
-        return Inferred(request.id, result, model.info, round(elapsed_ms, 3))
+        results = tuple(msgspec.Raw(msgspec.msgpack.encode(result)) for result in found)
+        return Inferred(request.id, results, model.info, round(elapsed_ms, 3))
 
     def heartbeat(self) -> Heartbeat:
         """The device's memory, and what is known of the default models."""
@@ -124,7 +126,7 @@ class Worker:
     def _model_states(self) -> dict[str, str]:
         return {name: self._model_state(name, task) for task, name in self._config.default_models}
 
-    def _model_state(self, name: str, task: ModelTask) -> str:
+    def _model_state(self, name: str, task: str) -> str:
         """Ready, missing, or failed and why; a file that will not load counts as failed."""
         if (why := self._registry.failures.get(name)) is not None:
             return f"failed: {why}"

@@ -25,7 +25,7 @@ from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.arena import Pixels
 from ipc.messages import FrameRef
-from ipc.results import BBox, Detection, Detections
+from ipc.results import BBox, Detection
 
 # What predict() uses where it is told nothing else.
 IOU_THRESHOLD = 0.7
@@ -36,10 +36,6 @@ FRAMES_ALONE = 2  # that a thread of a CPU takes at a time
 LIBRARIES = ("torch", "torchvision", "ultralytics")
 
 _LABELS_SHOWN = 20
-
-
-class UnknownClass(InvalidSpec):
-    """A label that the model does not know."""
 
 
 class Boxes(NamedTuple):
@@ -121,13 +117,15 @@ class Yolo:
         ids = {label: i for i, label in self.labels.items()}
         for label in classes:
             if label not in ids:
-                raise UnknownClass(f"The model has no class {label!r}; it has {_listed(ids)}.")
+                raise InvalidSpec(
+                    "classes", f"The model has no class {label!r}; it has {_listed(ids)}."
+                )
         return [ids[label] for label in classes]
 
 
 def detections(
     refs: Sequence[FrameRef], boxes: Boxes, label_of: Callable[[int], str]
-) -> Detections:
+) -> list[Detection]:
     """Scale boxes back to the pixels of their frames, clipped to them."""
     items = []
     for ref, rows in zip(refs, boxes.frames, strict=True):
@@ -144,7 +142,7 @@ def detections(
                     bbox=BBox(round(x1, 2), round(y1, 2), round(x2 - x1, 2), round(y2 - y1, 2)),
                 )
             )
-    return Detections(items)
+    return items
 
 
 def _read_checkpoint(path: Path) -> DetectionModel:

@@ -24,12 +24,16 @@ log = logging.getLogger(__name__)
 
 
 class TaskError(Exception):
-    """A request that cannot be answered, for the reason `code` of the contract."""
+    """A request that cannot be answered, for the reason `code` of the contract.
 
-    def __init__(self, code: str, detail: str) -> None:
+    `field` names the field of the client's request that is at fault, if one is.
+    """
+
+    def __init__(self, code: str, detail: str, field: str = "") -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.field = field
 
 
 def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: object) -> None:
@@ -76,14 +80,22 @@ def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
         return answer(request)
     except TaskError as error:
         log.warning("request refused", extra={"code": error.code, "detail": error.detail})
-        return Failed(request.id, error.code, error.detail)
-    except Exception as error:
+        return Failed(request.id, error.code, error.detail, error.field)
+    except Exception:
         log.exception("request failed")
-        return Failed(request.id, "internal_error", f"{type(error).__name__}: {error}")
+        return Failed(request.id, "internal_error", _internal_error(activity(request)))
     finally:
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         log.debug("request answered", extra={"activity": activity(request), "ms": elapsed_ms})
         logs.request_id.set(None)
+
+
+def _internal_error(what: str) -> str:
+    """What a client learns of a fault of ours; the log has the exception."""
+    return (
+        f"The service failed at {what!r}, in a way that it should not. Its log has the details "
+        "under this request's X-Request-ID; please report them."
+    )
 
 
 def _die_with_parent() -> None:

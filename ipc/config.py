@@ -1,23 +1,19 @@
-"""What the front tells its children when it starts them."""
+"""What the front passes to its children when it starts them."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from ipc.specs import Spec
-
-ModelTask = Literal["objects", "faces", "transcribe", "ocr", "places"]
+from ipc.messages import TaskSpec
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
     """A worker's part of the settings.
 
-    `cuda_visible_devices` is the one device that it may see, empty on the CPU. A `warm` worker
-    imports torch before it says ready; the others when a task first needs it. `preload` says
-    what else to load before that. `default_models` are the (task, file) pairs that health is to
-    know about.
+    `cuda_visible_devices` is the one device that it may see, empty on the CPU. `tasks` maps each
+    task's name to the module that loads its models. A `warm` worker imports torch before it says
+    ready; the others import it when a task first needs it. `preload` lists the models to load
+    before that. `default_models` are the (task, file) pairs whose state the heartbeat reports.
     """
 
     arena: str
@@ -27,8 +23,9 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     threads: int
     model_cache_dir: str
     warm: bool
-    preload: tuple[Spec, ...]
-    default_models: tuple[tuple[ModelTask, str], ...]
+    tasks: dict[str, str]
+    preload: tuple[TaskSpec, ...]
+    default_models: tuple[tuple[str, str], ...]
 
 
 class DecoderConfig(msgspec.Struct, frozen=True):

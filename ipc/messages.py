@@ -1,15 +1,13 @@
 """Messages between the front and its children: frozen tagged structs, grouped by direction.
 
-Pixels and sound never travel in a message; a `FrameRef` or an `AudioRef` says where they lie in
-the arena. Every request carries an `id` that its reply repeats.
+Pixels and audio never travel in a message; a `FrameRef` or an `AudioRef` says where they are in
+the arena. Every request carries an `id` that its reply repeats. What belongs to one task alone (its
+spec, its results) travels encoded, and is decoded with the task's own types.
 """
 
 from __future__ import annotations
 
 import msgspec
-
-from ipc.results import Result
-from ipc.specs import Spec, task_of
 
 # What a task works on.
 
@@ -25,7 +23,7 @@ class FrameRef(msgspec.Struct, frozen=True, gc=False):
 
 
 class AudioRef(msgspec.Struct, frozen=True, gc=False):
-    """Where sound lies in the arena: `samples` int16 values, mono at 16 kHz, from `offset`."""
+    """Where audio is in the arena: `samples` int16 values, mono at 16 kHz, from `offset`."""
 
     offset: int
     samples: int
@@ -35,7 +33,7 @@ class AudioRef(msgspec.Struct, frozen=True, gc=False):
 class Frames(msgspec.Struct, frozen=True, tag=True):
     """One chunk of a video, in frame order.
 
-    `context` frames come first only to be compared with; no result is wanted for them.
+    The first `context` frames serve comparison only; no result is wanted for them.
     """
 
     refs: tuple[FrameRef, ...]
@@ -43,22 +41,29 @@ class Frames(msgspec.Struct, frozen=True, tag=True):
 
 
 class Audio(msgspec.Struct, frozen=True, tag=True):
-    """One window of a video's sound."""
+    """One window of a video's audio."""
 
     ref: AudioRef
 
 
-class Timeline(msgspec.Struct, frozen=True, tag=True):
-    """Every frame time of the analysed range, and the changes found among them."""
+class Gathered(msgspec.Struct, frozen=True, tag=True):
+    """What a task's fold gathered from all chunks: a struct of the task's own, encoded."""
 
-    timestamps_ms: list[float]
-    changes_ms: list[float]
-    start_ms: float
-    end_ms: float
-    fps: float
+    data: msgspec.Raw
 
 
-Subject = Frames | Audio | Timeline
+Subject = Frames | Audio | Gathered
+
+
+class TaskSpec(msgspec.Struct, frozen=True):
+    """Which model to use, and how: `options` is a struct of the task's own, encoded.
+
+    `model_key` identifies a resident model.
+    """
+
+    task: str
+    model_key: str
+    options: msgspec.Raw
 
 
 # Front to worker.
@@ -69,7 +74,7 @@ class Load(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     request_id: str
-    spec: Spec
+    spec: TaskSpec
 
 
 class Infer(msgspec.Struct, frozen=True, tag=True):
@@ -77,7 +82,7 @@ class Infer(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     request_id: str
-    spec: Spec
+    spec: TaskSpec
     subject: Subject
 
 
@@ -111,15 +116,11 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decode(msgspec.Struct, frozen=True, tag=True):
-    """Write `targets`, which are in frame order, into their slots.
-
-    `engine` (decord or pyav) is the one to prefer: both give the same pixels.
-    """
+    """Write `targets`, which are in frame order, into their slots."""
 
     id: int
     request_id: str
     path: str
-    engine: str
     targets: tuple[Target, ...]
 
 
@@ -139,8 +140,8 @@ ToDecoder = Probe | Decode | DecodeAudio | Stop
 
 
 def activity(request: ToWorker | ToDecoder) -> str:
-    """What a child does for a request, in a word for its log: the task's name, or the request's."""
-    return task_of(request.spec) if isinstance(request, Infer) else type(request).__name__.lower()
+    """What a child does for a request, in one word for its log."""
+    return request.spec.task if isinstance(request, Infer) else type(request).__name__.lower()
 
 
 # Child to front.
@@ -177,11 +178,15 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The request cannot be answered: `code` is one of the contract's, `detail` a sentence."""
+    """The request cannot be answered: `code` is one of the contract's, `detail` a sentence.
+
+    `field` names the field of the client's request that is at fault, if one is.
+    """
 
     id: int
     code: str
     detail: str
+    field: str = ""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -192,10 +197,13 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Inferred(msgspec.Struct, frozen=True, tag=True):
-    """The result of one `Infer`, the model that gave it, and how long that worked for it."""
+    """The results of one `Infer`, encoded, and the model that gave them.
+
+    There is one result, or several in frame order where the worker had to split the batch.
+    """
 
     id: int
-    result: Result
+    results: tuple[msgspec.Raw, ...]
     model: ModelInfo
     inference_ms: float
 

@@ -1,4 +1,4 @@
-"""What a task finds in a video: the items of a response, and the message that carries them."""
+"""The items of responses: what workers send, and what clients get."""
 
 from __future__ import annotations
 
@@ -84,41 +84,31 @@ class Scene(msgspec.Struct, frozen=True, gc=False):
     end_ms: int
 
 
-class Detections(msgspec.Struct, frozen=True, tag=True):
-    """Objects or faces, ordered by frame, then by falling confidence."""
-
-    items: list[Detection]
-
-
-class TextDetections(msgspec.Struct, frozen=True, tag=True):
-    """Text, ordered by frame, then by falling confidence."""
-
-    items: list[TextDetection]
-
-
-class Classifications(msgspec.Struct, frozen=True, tag=True):
-    """Places, one item a frame."""
-
-    items: list[Classification]
-
-
-class Transcript(msgspec.Struct, frozen=True, tag=True):
-    """Speech, ordered by time, and its language (an ISO 639-1 code; null where nobody speaks)."""
+class Transcript(msgspec.Struct, frozen=True):
+    """The speech of one window, by time, and its language: an ISO 639-1 code, null for silence."""
 
     language: str | None
-    items: list[Segment]
+    segments: list[Segment]
 
 
 class Changes(msgspec.Struct, frozen=True, tag=True):
-    """Times of the frames that differ from the one before by the threshold or more."""
+    """The times of a chunk's frames, and of those that differ from the frame before them."""
 
-    timestamps_ms: list[float]
+    frames_ms: list[float]
+    changes_ms: list[float]
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """Every frame time of the analysed range, and the changes found among them."""
+
+    frames_ms: list[float]
+    changes_ms: list[float]
+    start_ms: float
+    end_ms: float
+    fps: float
 
 
 class Scenes(msgspec.Struct, frozen=True, tag=True):
     """Scenes without gap or overlap, covering the analysed range."""
 
     items: list[Scene]
-
-
-Result = Detections | TextDetections | Classifications | Transcript | Changes | Scenes

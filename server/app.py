@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,7 @@ from server.http.rendering import problem_response
 from server.http.routes import ROUTES
 from server.service import Service
 from server.settings import BadSetting, Settings, from_environ
+from server.tasks.registry import BadTask, installed
 
 STARTUP_FAILURE = 3  # uvicorn's: a supervisor that sees it does not start the process again
 
@@ -68,8 +70,8 @@ def create_app(
 
 def _checked() -> Settings:
     try:
-        settings = from_environ()
-    except BadSetting as error:
+        settings = from_environ(os.environ, tuple(installed()))
+    except (BadSetting, BadTask) as error:
         raise SystemExit(f"eioku-ml: {error}") from None
     if settings.require_gpu and not settings.has_cuda:
         raise SystemExit(

@@ -14,12 +14,13 @@ from ipc.arena import Arena
 from server import metrics
 from server.analysis import events
 from server.analysis.admission import Admission
-from server.analysis.analysis import Analysis, Request
+from server.analysis.analysis import Analysis
 from server.analysis.events import Emit, Event, Stream
 from server.analysis.hashes import InputHashes
-from server.analysis.responses import CombinedResponse, Response
+from server.analysis.request import Request
+from server.analysis.response import CombinedResponse
 from server.children import child_specs
-from server.children.decoder_client import Decoders
+from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher
 from server.children.supervisor import Child, ChildSpec
 from server.children.waiting_line import Line
@@ -27,6 +28,7 @@ from server.errors import Problem, ProblemDocument
 from server.frame_pool.pool import FramePool
 from server.metrics import Metrics
 from server.settings import MB, Settings
+from server.tasks.response import Response
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Service:
         self.pool = FramePool(self.arena.size_bytes, self.metrics.count_pool)
         self.hashes = InputHashes()
         self._line = Line()
-        self.decoders = Decoders(
+        self.decoders = DecoderClient(
             self._children(child_specs.decoders(settings, self.arena.name)),
             self._line,
             self.metrics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,6 @@ from server.cuda_devices import cuda_devices
 T = TypeVar("T")
 
 MB = 1 << 20
-TASKS = ("objects", "faces", "transcribe", "ocr", "places", "scenes")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_POOL_MB = 64
@@ -58,8 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return any(device != "cpu" for device in self.devices)
 
 
-def from_environ(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read every variable, or its default; raises BadSetting."""
+def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings:
+    """Read every variable, or its default; raises BadSetting. `tasks` are those installed."""
     env = _Environ(environ)
     cores = len(os.sched_getaffinity(0))
     devices = env.get("DEVICES", "auto", _devices)
@@ -80,7 +79,7 @@ def from_environ(environ: Mapping[str, str] = os.environ) -> Settings:
         max_upload_mb=env.get("MAX_UPLOAD_MB", "4096", _whole(1, 1 << 20)),
         max_frame_pixels=env.get("MAX_FRAME_PIXELS", str(8192 * 4320), _whole(1, 1 << 30)),
         precision=env.get("PRECISION", "auto", _one_of(PRECISIONS, str.lower)),
-        preload=env.get("PRELOAD", "", _tasks),
+        preload=env.get("PRELOAD", "", _some_of(tasks)),
         api_key=env.get("API_KEY", "", _text),
         whisper_model=env.get("WHISPER_MODEL", "large-v3" if on_cuda else "base", _text),
         cores=cores,
@@ -134,11 +133,15 @@ def _one_of(allowed: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[s
     return parse
 
 
-def _tasks(value: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in value.split(",") if part.strip())
-    if unknown := [name for name in names if name not in TASKS]:
-        raise ValueError(f"{unknown[0]!r} is no task; it must be a list of {', '.join(TASKS)}")
-    return names
+def _some_of(tasks: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if unknown := [name for name in names if name not in tasks]:
+            known = ", ".join(tasks)
+            raise ValueError(f"{unknown[0]!r} is not a task; it must be a list of {known}")
+        return names
+
+    return parse
 
 
 def _devices(value: str) -> tuple[str, ...]:

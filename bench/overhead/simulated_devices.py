@@ -13,22 +13,27 @@ from typing import Any
 
 import msgspec
 
-from gpu_workers import registry, worker
+from gpu_workers import worker
 from ipc.arena import ArenaView, Pixels
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
 from ipc.messages import Frames, ModelInfo
-from ipc.results import BBox, Detection, Detections
-from ipc.specs import ObjectsSpec
+from ipc.results import BBox, Detection
 
 
 def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
     """The worker's entry point."""
-    registry.TASK_MODULES["objects"] = "bench.overhead.simulated_devices"
-    worker.main(endpoint, msgspec.structs.replace(config, warm=False))
+    tasks = {**config.tasks, "objects": "bench.overhead.simulated_devices"}
+    worker.main(endpoint, msgspec.structs.replace(config, warm=False, tasks=tasks))
 
 
-def load(spec: ObjectsSpec, runtime: object) -> SimulatedDevice:
+class Spec(msgspec.Struct, frozen=True):
+    """Says in its name what to do."""
+
+    model_name: str
+
+
+def load(spec: Spec, runtime: object) -> SimulatedDevice:
     """A device that takes as many milliseconds a frame as the model's name says."""
     name = spec.model_name.removesuffix(".pt")
     return SimulatedDevice(float(name.removeprefix("wait-")), name)
@@ -42,31 +47,27 @@ class SimulatedDevice:
         self._frame_ms = frame_ms
         self._clock = threading.Event()
 
-    def preprocess(self, spec: ObjectsSpec, subject: Frames, arena: ArenaView) -> Sequence[Pixels]:
+    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> Sequence[Pixels]:
         """The frames, where they lie."""
         return [arena.frame(ref) for ref in subject.refs]
 
-    def infer(self, spec: ObjectsSpec, inputs: Sequence[Pixels]) -> list[float]:
+    def infer(self, spec: Spec, inputs: Sequence[Pixels]) -> list[float]:
         """Wait; then how bright the last pixel of each frame is, from 0 to 1."""
         self._clock.wait(self._frame_ms / 1000 * len(inputs))
         return [float(frame[-1, -1].mean()) / 255 for frame in inputs]
 
-    def postprocess(
-        self, spec: ObjectsSpec, subject: Frames, outputs: Sequence[float]
-    ) -> Detections:
+    def postprocess(self, spec: Spec, subject: Frames, outputs: Sequence[float]) -> list[Detection]:
         """A box for each frame."""
-        return Detections(
-            [
-                Detection(
-                    ref.frame_index,
-                    round(ref.timestamp_ms),
-                    "frame",
-                    round(brightness, 4),
-                    BBox(0.0, 0.0, float(ref.width), float(ref.height)),
-                )
-                for ref, brightness in zip(subject.refs, outputs, strict=True)
-            ]
-        )
+        return [
+            Detection(
+                ref.frame_index,
+                round(ref.timestamp_ms),
+                "frame",
+                round(brightness, 4),
+                BBox(0.0, 0.0, float(ref.width), float(ref.height)),
+            )
+            for ref, brightness in zip(subject.refs, outputs, strict=True)
+        ]
 
 
 if __name__ == "__main__":

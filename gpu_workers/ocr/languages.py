@@ -7,7 +7,7 @@ from pathlib import Path
 
 from easyocr import config
 
-from gpu_workers.languages import UnsupportedLanguage
+from gpu_workers.model import InvalidSpec
 
 # As `easyocr.Reader` decides: the first row that holds a language asked for, else Latin.
 FAMILIES: tuple[tuple[list[str], str], ...] = (
@@ -42,7 +42,7 @@ class Script:
 
 
 def script_for(languages: tuple[str, ...]) -> Script:
-    """Choose the recogniser of `languages`; raises UnsupportedLanguage where none reads them all.
+    """Choose the recogniser of `languages`; raises InvalidSpec where none reads them all.
 
     The choice and the characters are those of `easyocr.Reader`.
     """
@@ -65,9 +65,10 @@ def _name_for(languages: tuple[str, ...]) -> str:
     known = supported_languages()
     unknown = sorted(set(languages) - set(known))
     if unknown or not languages:
-        raise UnsupportedLanguage(
+        raise InvalidSpec(
+            "languages",
             f"OCR cannot read {', '.join(unknown) or 'no language'}; "
-            f"allowed are {', '.join(known)}."
+            f"allowed are {', '.join(known)}.",
         )
     if languages == ("en",):
         return "english_g2"
@@ -75,9 +76,10 @@ def _name_for(languages: tuple[str, ...]) -> str:
         if set(languages) & set(family):
             strangers = sorted(set(languages) - {*family, "en"})
             if strangers:
-                raise UnsupportedLanguage(
+                raise InvalidSpec(
+                    "languages",
                     f"OCR cannot read {', '.join(languages)} together; "
-                    f"allowed with each other are {', '.join([*family, 'en'])}."
+                    f"allowed with each other are {', '.join([*family, 'en'])}.",
                 )
             return name
     return "latin_g2"

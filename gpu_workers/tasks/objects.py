@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import torch
 
 from gpu_workers.model import Runtime
@@ -9,14 +10,22 @@ from gpu_workers.model_info import model_info
 from gpu_workers.yolo import LIBRARIES, Boxes, Yolo, detections
 from ipc.arena import ArenaView
 from ipc.messages import Frames, ModelInfo
-from ipc.results import Detections
-from ipc.specs import ObjectsSpec
+from ipc.results import Detection
 
 # The longer side of the network's input, in pixels. 640 is what the checkpoints are trained at.
 INPUT_SIZES = {"fast": 480, "balanced": 640, "high_quality": 960}
 
 
-def load(spec: ObjectsSpec, runtime: Runtime) -> Objects:
+class Spec(msgspec.Struct, frozen=True):
+    """`model_profile` sets the size of the network's input; `classes` None keeps every label."""
+
+    model_name: str
+    confidence_threshold: float
+    model_profile: str
+    classes: tuple[str, ...] | None = None
+
+
+def load(spec: Spec, runtime: Runtime) -> Objects:
     """Load the checkpoint `spec.model_name`; raises ModelUnavailable."""
     weights = runtime.weights.resolve(spec.model_name, "objects")
     info = model_info(spec.model_name, weights, runtime, *LIBRARIES)
@@ -30,15 +39,15 @@ class Objects:
         self._yolo = yolo
         self.info = info
 
-    def preprocess(self, spec: ObjectsSpec, subject: Frames, arena: ArenaView) -> torch.Tensor:
+    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> torch.Tensor:
         """Letterbox the frames to the size of `spec.model_profile`."""
         frames = [arena.frame(ref) for ref in subject.refs]
         return self._yolo.letterbox(frames, INPUT_SIZES[spec.model_profile])
 
-    def infer(self, spec: ObjectsSpec, inputs: torch.Tensor) -> Boxes:
-        """Run the network and its NMS; raises UnknownClass for a label in `spec.classes`."""
+    def infer(self, spec: Spec, inputs: torch.Tensor) -> Boxes:
+        """Run the network and its NMS; raises InvalidSpec for a label in `spec.classes`."""
         return self._yolo.detect(inputs, spec.confidence_threshold, spec.classes)
 
-    def postprocess(self, spec: ObjectsSpec, subject: Frames, outputs: Boxes) -> Detections:
+    def postprocess(self, spec: Spec, subject: Frames, outputs: Boxes) -> list[Detection]:
         """Scale the boxes back to the frames."""
         return detections(subject.refs, outputs, self._yolo.labels.__getitem__)

@@ -22,16 +22,22 @@ from gpu_workers.ocr.languages import script_for
 from gpu_workers.ocr.recogniser import Reading, Recogniser, cut
 from ipc.arena import ArenaView
 from ipc.messages import FrameRef, Frames, ModelInfo
-from ipc.results import Point, TextDetection, TextDetections
-from ipc.specs import OcrSpec
+from ipc.results import Point, TextDetection
 
 DETECTOR = "craft_mlt_25k.pth"
 
 
-def load(spec: OcrSpec, runtime: Runtime) -> Ocr:
+class Spec(msgspec.Struct, frozen=True):
+    """The languages to read, and the confidence from which text counts."""
+
+    languages: tuple[str, ...]
+    confidence_threshold: float = 0.0
+
+
+def load(spec: Spec, runtime: Runtime) -> Ocr:
     """Load CRAFT, and the recogniser that reads all of `spec.languages`.
 
-    Raises UnsupportedLanguage where there is none, ModelUnavailable where weights are missing.
+    Raises InvalidSpec where there is none, ModelUnavailable where weights are missing.
     """
     script = script_for(spec.languages)
     detector = runtime.weights.resolve(DETECTOR, "ocr")
@@ -58,7 +64,7 @@ class Ocr:
         self._on_cpu = on_cpu
         self.info = info
 
-    def preprocess(self, spec: OcrSpec, subject: Frames, arena: ArenaView) -> list[Page]:
+    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> list[Page]:
         """Prepare each frame; one that equals the frame before it shares that one's page."""
         frames = [arena.frame(ref) for ref in subject.refs]
         pages: list[Page] = []
@@ -68,7 +74,7 @@ class Ocr:
         return pages
 
     @torch.inference_mode()
-    def infer(self, spec: OcrSpec, pages: list[Page]) -> list[list[Reading]]:
+    def infer(self, spec: Spec, pages: list[Page]) -> list[list[Reading]]:
         """Read every page once, on a GPU all together.
 
         On a CPU that would be no faster; there each page is read alone, so that what is read does
@@ -88,16 +94,15 @@ class Ocr:
         return [[next(readings) for _ in page] for page in crops]
 
     def postprocess(
-        self, spec: OcrSpec, subject: Frames, readings: list[list[Reading]]
-    ) -> TextDetections:
+        self, spec: Spec, subject: Frames, readings: list[list[Reading]]
+    ) -> list[TextDetection]:
         """Keep what was read with `spec.confidence_threshold` or more."""
-        items = [
+        return [
             _detection(reading, ref)
             for ref, page in zip(subject.refs, readings, strict=True)
             for reading in sorted(page, key=lambda reading: -reading.confidence)
             if reading.confidence >= spec.confidence_threshold
         ]
-        return TextDetections(items)
 
 
 def _detection(reading: Reading, ref: FrameRef) -> TextDetection:

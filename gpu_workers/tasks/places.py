@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
@@ -15,8 +16,7 @@ from gpu_workers.model_info import model_info
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.arena import ArenaView, Pixels
 from ipc.messages import Frames, ModelInfo
-from ipc.results import Classification, Classifications, Prediction
-from ipc.specs import PlacesSpec
+from ipc.results import Classification, Prediction
 
 NETWORK = "resnet18_places365.pth.tar"
 CATEGORIES = "categories_places365.txt"
@@ -35,7 +35,13 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def load(spec: PlacesSpec, runtime: Runtime) -> Places:
+class Spec(msgspec.Struct, frozen=True):
+    """How many categories to name."""
+
+    top_k: int
+
+
+def load(spec: Spec, runtime: Runtime) -> Places:
     """Load the network and its two lists; raises ModelUnavailable."""
     weights = runtime.weights.resolve(NETWORK, "places")
     categories = _read_list(runtime.weights.resolve(CATEGORIES, "places").path)
@@ -74,13 +80,13 @@ class Places:
         self._mean = torch.tensor(MEAN, device=runtime.device).view(3, 1, 1)
         self._std = torch.tensor(STD, device=runtime.device).view(3, 1, 1)
 
-    def preprocess(self, spec: PlacesSpec, subject: Frames, arena: ArenaView) -> torch.Tensor:
+    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> torch.Tensor:
         """Scale and crop the frames to a (frames, 3, 224, 224) uint8 tensor, channels_last."""
         batch = np.stack(each_alone(_centre, [arena.frame(ref) for ref in subject.refs]))
         return torch.from_numpy(batch).permute(0, 3, 1, 2)
 
     @torch.inference_mode()
-    def infer(self, spec: PlacesSpec, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def infer(self, spec: Spec, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The probabilities and numbers, both (frames, 10 or more), of the likeliest categories."""
         if self._device.type == "cpu":
             probabilities = torch.cat(each_alone(self._classify, torch.split(inputs, FRAMES_ALONE)))
@@ -96,25 +102,23 @@ class Places:
         return scores.float().softmax(1)
 
     def postprocess(
-        self, spec: PlacesSpec, subject: Frames, outputs: tuple[torch.Tensor, torch.Tensor]
-    ) -> Classifications:
+        self, spec: Spec, subject: Frames, outputs: tuple[torch.Tensor, torch.Tensor]
+    ) -> list[Classification]:
         """Name the `top_k` likeliest categories, and let the first ten vote on indoors."""
         probabilities, indices = outputs
         rows = zip(subject.refs, probabilities.tolist(), indices.tolist(), strict=True)
-        return Classifications(
-            [
-                Classification(
-                    frame_index=ref.frame_index,
-                    timestamp_ms=round(ref.timestamp_ms),
-                    predictions=[
-                        Prediction(self._labels[i], round(confidence, 4))
-                        for confidence, i in zip(confidences, numbers, strict=True)
-                    ][: spec.top_k],
-                    indoor=sum(self._outdoor[i] for i in numbers[:VOTERS]) < VOTERS / 2,
-                )
-                for ref, confidences, numbers in rows
-            ]
-        )
+        return [
+            Classification(
+                frame_index=ref.frame_index,
+                timestamp_ms=round(ref.timestamp_ms),
+                predictions=[
+                    Prediction(self._labels[i], round(confidence, 4))
+                    for confidence, i in zip(confidences, numbers, strict=True)
+                ][: spec.top_k],
+                indoor=sum(self._outdoor[i] for i in numbers[:VOTERS]) < VOTERS / 2,
+            )
+            for ref, confidences, numbers in rows
+        ]
 
 
 def _centre(frame: Pixels) -> Pixels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import cv2
+import msgspec
 from scenedetect import ContentDetector, FrameTimecode
 from scenedetect.common import Timecode
 from scenedetect.detector import FlashFilter
@@ -16,9 +17,8 @@ from scenedetect.detector import FlashFilter
 from gpu_workers.model import Runtime
 from gpu_workers.model_info import model_info
 from ipc.arena import ArenaView, Pixels
-from ipc.messages import Frames, ModelInfo, Timeline
-from ipc.results import Changes, Scene, Scenes
-from ipc.specs import ScenesSpec
+from ipc.messages import Frames, Gathered, ModelInfo
+from ipc.results import Changes, Scene, Scenes, Timeline
 
 # A threshold of 0.4 is ContentDetector's default of 27.
 SCORE_PER_THRESHOLD = 67.5
@@ -26,7 +26,14 @@ SCORE_PER_THRESHOLD = 67.5
 _MICROSECOND = Fraction(1, 1_000_000)  # what PySceneDetect itself rounds times to
 
 
-def load(spec: ScenesSpec, runtime: Runtime) -> SceneDetector:
+class Spec(msgspec.Struct, frozen=True):
+    """`threshold` from 0 to 1, `min_scene_length` in seconds."""
+
+    threshold: float
+    min_scene_length: float
+
+
+def load(spec: Spec, runtime: Runtime) -> SceneDetector:
     """Nothing to load: the detector has no weights."""
     return SceneDetector(model_info("ContentDetector", None, runtime, "scenedetect", "opencv"))
 
@@ -42,46 +49,49 @@ class SceneDetector:
         self.info = info
 
     def preprocess(
-        self, spec: ScenesSpec, subject: Frames | Timeline, arena: ArenaView
+        self, spec: Spec, subject: Frames | Gathered, arena: ArenaView
     ) -> list[tuple[float, Pixels]] | Timeline:
-        """Convert frames to BGR, each with its time in ms."""
-        if isinstance(subject, Timeline):
-            return subject
+        """Convert frames to BGR, each with its time in ms; decode a timeline."""
+        if isinstance(subject, Gathered):
+            return msgspec.msgpack.decode(subject.data, type=Timeline)
         return [
             (ref.timestamp_ms, cv2.cvtColor(arena.frame(ref), cv2.COLOR_RGB2BGR))
             for ref in subject.refs
         ]
 
-    def infer(self, spec: ScenesSpec, inputs: list[tuple[float, Pixels]] | Timeline) -> list[float]:
-        """Times in ms: of the frames that changed, or of a timeline's cuts."""
+    def infer(
+        self, spec: Spec, inputs: list[tuple[float, Pixels]] | Timeline
+    ) -> list[float] | Scenes:
+        """The times in ms of the frames that changed, or the scenes of a timeline."""
         if isinstance(inputs, Timeline):
-            return _cuts(spec, inputs)
+            return _scenes(inputs, _cuts(spec, inputs))
         return _changes(spec, inputs)
 
     def postprocess(
-        self, spec: ScenesSpec, subject: Frames | Timeline, outputs: list[float]
+        self, spec: Spec, subject: Frames | Gathered, outputs: list[float] | Scenes
     ) -> Changes | Scenes:
-        """The changes of this chunk's own frames, or the scenes between the cuts."""
-        if isinstance(subject, Timeline):
-            return _scenes(subject, outputs)
-        context = {ref.timestamp_ms for ref in subject.refs[: subject.context]}
-        return Changes([time for time in outputs if time not in context])
+        """The times of this chunk's own frames and the changes among them; scenes as they are."""
+        if isinstance(outputs, Scenes):
+            return outputs
+        assert isinstance(subject, Frames)
+        own_ms = [ref.timestamp_ms for ref in subject.refs[subject.context :]]
+        return Changes(own_ms, [time_ms for time_ms in outputs if time_ms in own_ms])
 
 
-def _changes(spec: ScenesSpec, frames: list[tuple[float, Pixels]]) -> list[float]:
+def _changes(spec: Spec, frames: list[tuple[float, Pixels]]) -> list[float]:
     """Times of the frames whose score against the one before reaches the threshold."""
     # Without a minimum length the detector reports every such frame, and nothing else.
     detector = ContentDetector(threshold=spec.threshold * SCORE_PER_THRESHOLD, min_scene_len=0)
     return [ms for ms, frame in frames if detector.process_frame(_timecode(ms, 1.0), frame)]
 
 
-def _cuts(spec: ScenesSpec, timeline: Timeline) -> list[float]:
+def _cuts(spec: Spec, timeline: Timeline) -> list[float]:
     """Times of the cuts, after the filter through which ContentDetector passes its changes."""
     flashes = FlashFilter(FlashFilter.Mode.MERGE, length=float(spec.min_scene_length))
     changes = set(timeline.changes_ms)
     times = {}
     cuts = []
-    for ms in timeline.timestamps_ms:
+    for ms in timeline.frames_ms:
         timecode = _timecode(ms, timeline.fps)
         times[timecode.pts] = ms
         cuts += flashes.filter(timecode, above_threshold=ms in changes)

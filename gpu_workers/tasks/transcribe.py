@@ -12,14 +12,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 import whisper
 from torch import Tensor, nn
 from whisper.tokenizer import LANGUAGES
 
-from gpu_workers.languages import UnsupportedLanguage
-from gpu_workers.model import Runtime
+from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.model_info import model_info
 from gpu_workers.speech.batch_transcription import transcribe_windows
 from gpu_workers.speech.packing import WINDOW_SAMPLES, Window, pack
@@ -27,7 +27,6 @@ from gpu_workers.speech.voice_activity import VoiceDetector
 from ipc.arena import ArenaView
 from ipc.messages import Audio, ModelInfo
 from ipc.results import Segment, Transcript, Word
-from ipc.specs import TranscribeSpec
 
 FULL_SCALE = 32_768.0  # as `whisper.load_audio` has it
 
@@ -40,7 +39,16 @@ class Sound:
     windows: list[Window] | None
 
 
-def load(spec: TranscribeSpec, runtime: Runtime) -> Transcribe:
+class Spec(msgspec.Struct, frozen=True):
+    """`language` None has it detected."""
+
+    model_name: str
+    language: str | None
+    vad_filter: bool
+    word_timestamps: bool = False
+
+
+def load(spec: Spec, runtime: Runtime) -> Transcribe:
     """Load the Whisper checkpoint `spec.model_name`, and Silero VAD; raises ModelUnavailable."""
     weights = runtime.weights.resolve(spec.model_name, "transcribe")
     # Whisper knows fp32 and fp16, and fp16 on a GPU only.
@@ -65,10 +73,10 @@ class Transcribe:
         self._half = info.precision == "fp16"
         self.info = info
 
-    def preprocess(self, spec: TranscribeSpec, subject: Audio, arena: ArenaView) -> Sound:
+    def preprocess(self, spec: Spec, subject: Audio, arena: ArenaView) -> Sound:
         """Turn int16 sound into float32, and find the speech in it.
 
-        Raises UnsupportedLanguage where this Whisper does not know `spec.language`.
+        Raises InvalidSpec where this Whisper does not know `spec.language`.
         """
         self._check(spec.language)
         samples = torch.from_numpy(arena.audio(subject.ref).astype(np.float32) / FULL_SCALE)
@@ -78,7 +86,7 @@ class Transcribe:
         return Sound(samples.to(self._whisper.device), windows)
 
     @torch.inference_mode()
-    def infer(self, spec: TranscribeSpec, sound: Sound) -> dict[str, Any]:
+    def infer(self, spec: Spec, sound: Sound) -> dict[str, Any]:
         """Returns `language` and `segments`, as `whisper.transcribe` has them."""
         if len(sound.samples) == 0:
             return {"language": spec.language, "segments": []}
@@ -101,9 +109,7 @@ class Transcribe:
         )
         return result
 
-    def postprocess(
-        self, spec: TranscribeSpec, subject: Audio, result: dict[str, Any]
-    ) -> Transcript:
+    def postprocess(self, spec: Spec, subject: Audio, result: dict[str, Any]) -> Transcript:
         """Give each segment its place in the video; its confidence is its tokens' mean one."""
         start_ms = subject.ref.start_ms
         segments = [
@@ -123,9 +129,10 @@ class Transcribe:
         if self._whisper.is_multilingual:
             known = list(LANGUAGES)[: self._whisper.num_languages]
         if language is not None and language not in known:
-            raise UnsupportedLanguage(
+            raise InvalidSpec(
+                "language",
                 f"{self.info.model_name} cannot transcribe {language}; "
-                f"allowed are {', '.join(known)}."
+                f"allowed are {', '.join(known)}.",
             )
 
 

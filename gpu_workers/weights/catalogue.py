@@ -1,11 +1,10 @@
 """The models known by name: where each comes from, and how to tell that it is the right file."""
 
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-Task = Literal["objects", "faces", "transcribe", "ocr", "places"]
+Task = str
 
 PACKAGE = Path(__file__).parent
 

@@ -70,5 +70,5 @@ def windows(plans: Sequence[FramePlan]) -> Iterator[Window]:
         wanted = [(feeds[i].plan, feeds[i].sized(chunk.indices)) for i, chunk in complete]
         wanted += [(feed.plan, feed.open_frames(end)) for feed in feeds]
         frames = {sized for _, of_plan in wanted for sized in of_plan}
-        sampled = {sized for plan, of_plan in wanted if plan.sparse for sized in of_plan}
+        sampled = {sized for plan, of_plan in wanted if plan.sampled for sized in of_plan}
         yield Window(tuple(sorted(frames)), frozenset(sampled), tuple(complete))

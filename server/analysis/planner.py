@@ -13,12 +13,10 @@ from ipc.arena import SAMPLE_RATE, slot_bytes
 from ipc.messages import MediaRange, VideoInfo
 from server.errors import Problem
 from server.settings import MB, Settings
+from server.tasks.task import AudioInput, FrameInput
 
-CHUNK_FRAMES = {"objects": 8, "faces": 8, "places": 16, "ocr": 2, "scenes": 128}
 CHUNKS_IN_POOL = 8
-SPARSE_INTERVAL = 8
-SCENE_WIDTH = 256
-AUDIO_WINDOW_MS = 30 * 60 * 1000
+SAMPLED_FROM_INTERVAL = 8
 SAMPLE_BYTES = 2
 RESAMPLER_SLACK = SAMPLE_RATE
 
@@ -45,9 +43,9 @@ class FramePlan:
     context: int = 0
 
     @property
-    def sparse(self) -> bool:
-        """Whether so few frames are wanted that decord is as fast, and the pool keeps them."""
-        return self.indices.step >= SPARSE_INTERVAL
+    def sampled(self) -> bool:
+        """Whether few of the video's frames are wanted, which the pool then prefers to keep."""
+        return self.indices.step >= SAMPLED_FROM_INTERVAL
 
     def chunks(self) -> Iterator[Chunk]:
         """One chunk after the other."""
@@ -58,39 +56,37 @@ class FramePlan:
 
 @dataclass(frozen=True)
 class AudioWindow:
-    """A stretch of sound, and the room that it takes."""
+    """A stretch of audio."""
 
     start_ms: float
     end_ms: float
 
     @property
     def capacity(self) -> int:
-        """How many samples it has at most."""
+        """The number of samples that it has at most."""
         return round((self.end_ms - self.start_ms) * SAMPLE_RATE / 1000) + RESAMPLER_SLACK
 
 
 def plan_frames(
-    task: str, frame_interval: int, video: VideoInfo, span: MediaRange, settings: Settings
+    needs: FrameInput, video: VideoInfo, span: MediaRange, settings: Settings
 ) -> FramePlan:
-    """Every `frame_interval`th frame of the video that lies in the range.
+    """The frames of the range that a task needs, in chunks.
 
-    Counted from the video's first frame, so that a range holds the frames that the whole has
-    there. Raises Problem (undecodable_video, frame_too_large).
+    The interval counts from the video's first frame, so that a range has the frames that the whole
+    video has there. Raises Problem (undecodable_video, frame_too_large).
     """
     if video.frame_count == 0:
-        raise Problem("undecodable_video", "The file has no video stream, only sound.")
+        raise Problem("undecodable_video", "The file has no video stream, only audio.")
     _check_size(video, settings)
-    first = -(-span.first_frame // frame_interval) * frame_interval
-    height, width = video.height, video.width
-    if task == "scenes":
-        height, width = _scene_size(height, width)
+    first = -(-span.first_frame // needs.interval) * needs.interval
+    height, width = _scaled_size(video.height, video.width, needs.longest_side)
     fitting = settings.frame_pool_mb * MB // CHUNKS_IN_POOL // slot_bytes(height * width * 3)
     return FramePlan(
         height=height,
         width=width,
-        indices=range(first, span.end_frame, frame_interval),
-        chunk_frames=max(1, min(CHUNK_FRAMES[task], fitting)),
-        context=1 if task == "scenes" else 0,
+        indices=range(first, span.end_frame, needs.interval),
+        chunk_frames=max(1, min(needs.chunk_frames, fitting)),
+        context=needs.context,
     )
 
 
@@ -111,21 +107,21 @@ def _check_size(video: VideoInfo, settings: Settings) -> None:
         )
 
 
-def _scene_size(height: int, width: int) -> tuple[int, int]:
-    """The size that PySceneDetect's SceneManager scales to: the longer side about 256."""
-    factor = max(height, width) / SCENE_WIDTH
+def _scaled_size(height: int, width: int, longest_side: int | None) -> tuple[int, int]:
+    """Scaled down to the longest side, rounded as PySceneDetect's SceneManager rounds."""
+    factor = max(height, width) / (longest_side or max(height, width))
     if factor <= 1:
         return height, width
     return max(1, round(height / factor)), max(1, round(width / factor))
 
 
-def plan_audio(span: MediaRange, settings: Settings) -> list[AudioWindow]:
-    """The range's sound in windows of up to half an hour; raises Problem (no_audio_stream)."""
+def plan_audio(needs: AudioInput, span: MediaRange, settings: Settings) -> list[AudioWindow]:
+    """The range's audio in windows; raises Problem (no_audio_stream)."""
     if span.audio_start_ms is None or span.audio_end_ms is None:
-        raise Problem("no_audio_stream", "The file has no audio stream to transcribe.")
+        raise Problem("no_audio_stream", "The file has no audio stream.")
     fitting = settings.frame_pool_mb * MB // CHUNKS_IN_POOL // SAMPLE_BYTES
     fitting_ms = (fitting - RESAMPLER_SLACK) * 1000 / SAMPLE_RATE
-    length_ms = min(AUDIO_WINDOW_MS, fitting_ms)
+    length_ms = min(needs.window_ms, fitting_ms)
     windows = []
     start_ms = span.audio_start_ms
     while start_ms < span.audio_end_ms:

@@ -1,22 +1,26 @@
-"""Which child processes a deployment has, and which of them answer which task."""
+"""Which child processes a deployment has, and which of them may run which task."""
 
 from __future__ import annotations
 
-from ipc.config import DecoderConfig, ModelTask, WorkerConfig
-from ipc.specs import Spec
-from server.children.supervisor import READY_DEADLINE_S, ChildSpec
+from collections.abc import Iterable
+from typing import Any
+
+from ipc.config import DecoderConfig, WorkerConfig
+from ipc.messages import TaskSpec
+from server.children import deadlines
+from server.children.supervisor import ChildSpec
 from server.cuda_devices import cuda_visible_devices
-from server.http.request_parsing import OPTIONS, FacesOptions, ObjectsOptions, OcrOptions, Options
 from server.settings import Settings
+from server.tasks.registry import AnyTask, installed
+from server.tasks.task import Options, RunsOn
 
 WORKER = "gpu_workers.worker:main"
 DECODER = "server.decoding.decoder_process:main"
 CPU_WORKER = "cpu-worker"
-PRELOAD_DEADLINE_S = 1800.0
 
 
 def decoders(settings: Settings, arena: str) -> list[ChildSpec]:
-    """The decoders: each reads one burst of frames at a time."""
+    """The decoders: each works on one request at a time."""
     return [
         ChildSpec(f"decoder-{i}", "cpu", DECODER, DecoderConfig(arena), capacity=1)
         for i in range(settings.decode_processes)
@@ -24,7 +28,7 @@ def decoders(settings: Settings, arena: str) -> list[ChildSpec]:
 
 
 def workers(settings: Settings, arena: str, entry: str = WORKER) -> list[ChildSpec]:
-    """One worker an entry of DEVICES, and the CPU worker, which finds scenes."""
+    """One worker per entry of DEVICES, and the CPU worker."""
     on_devices = [
         _worker(settings, arena, entry, f"worker-{i}", device)
         for i, device in enumerate(settings.devices)
@@ -32,15 +36,17 @@ def workers(settings: Settings, arena: str, entry: str = WORKER) -> list[ChildSp
     return [*on_devices, _worker(settings, arena, entry, CPU_WORKER, "cpu")]
 
 
-def workers_for(task: str, options: Options, settings: Settings) -> frozenset[str]:
-    """The names of the workers that may answer."""
-    names = [f"worker-{i}" for i in range(len(settings.devices))]
-    if task == "scenes":
-        return frozenset({CPU_WORKER})
-    if isinstance(options, OcrOptions) and not options.use_gpu:
-        on_cpu = [n for n, device in zip(names, settings.devices, strict=True) if device == "cpu"]
-        return frozenset(on_cpu or {CPU_WORKER})
-    return frozenset(names)
+def eligible_workers(runs_on: RunsOn, settings: Settings) -> frozenset[str]:
+    """The names of the workers that may run a task."""
+    devices = {f"worker-{i}": device for i, device in enumerate(settings.devices)}
+    match runs_on:
+        case RunsOn.DEVICE:
+            return frozenset(devices)
+        case RunsOn.CPU:
+            on_cpu = [name for name, device in devices.items() if device == "cpu"]
+            return frozenset(on_cpu or {CPU_WORKER})
+        case RunsOn.CPU_WORKER:
+            return frozenset({CPU_WORKER})
 
 
 def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) -> ChildSpec:
@@ -53,11 +59,12 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
         threads=settings.cores,
         model_cache_dir=settings.model_cache_dir,
         warm=name != CPU_WORKER,
+        tasks={task.name: task.worker for task in installed().values()},
         preload=preload,
-        default_models=() if name == CPU_WORKER else default_models(settings),
+        default_models=() if name == CPU_WORKER else _default_models(settings),
     )
-    deadline_s = PRELOAD_DEADLINE_S if preload else READY_DEADLINE_S
-    return ChildSpec(name, device, entry, config, settings.gpu_concurrency, deadline_s)
+    ready_s = deadlines.READY_WITH_PRELOAD_S if preload else deadlines.READY_S
+    return ChildSpec(name, device, entry, config, settings.gpu_concurrency, ready_s)
 
 
 def _precision(settings: Settings, device: str) -> str:
@@ -66,24 +73,24 @@ def _precision(settings: Settings, device: str) -> str:
     return "fp32" if device == "cpu" else "fp16"
 
 
-def _preload(settings: Settings, name: str) -> tuple[Spec, ...]:
-    wanted = [(task, OPTIONS[task]()) for task in settings.preload]
+def _preload(settings: Settings, name: str) -> tuple[TaskSpec, ...]:
+    tasks = [installed()[task] for task in settings.preload]
     return tuple(
-        options.spec(settings)
-        for task, options in wanted
-        if name in workers_for(task, options, settings)
+        task.task_spec(options, task.start())
+        for task, options in _with_defaults(tasks, settings)
+        if name in eligible_workers(task.runs_on(options), settings)
     )
 
 
-def default_models(settings: Settings) -> tuple[tuple[ModelTask, str], ...]:
+def _default_models(settings: Settings) -> tuple[tuple[str, str], ...]:
     """The (task, file) pairs that the tasks need when a request names no model."""
-    return (
-        ("objects", ObjectsOptions().model_name),
-        ("faces", FacesOptions().model_name),
-        ("transcribe", settings.whisper_model),
-        ("ocr", "craft_mlt_25k.pth"),
-        ("ocr", "english_g2.pth"),
-        ("places", "resnet18_places365.pth.tar"),
-        ("places", "categories_places365.txt"),
-        ("places", "IO_places365.txt"),
+    return tuple(
+        (task.name, file)
+        for task, options in _with_defaults(installed().values(), settings)
+        for file in task.weights(options)
     )
+
+
+def _with_defaults(tasks: Iterable[AnyTask], settings: Settings) -> list[tuple[AnyTask, Options]]:
+    defaults: list[tuple[AnyTask, Any]] = [(task, task.options()) for task in tasks]
+    return [(task, task.with_defaults(options, settings)) for task, options in defaults]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,21 +17,16 @@ from ipc.messages import (
     Probed,
     Target,
 )
+from server.children import deadlines
 from server.children.supervisor import HOPELESS_STARTS, Child, ChildDied
 from server.children.waiting_line import Line, next_id
 from server.errors import Problem
 from server.frame_pool.pool import Lease
 from server.metrics import Metrics
 
-PROBE_DEADLINE_S = 60.0
-DECODE_DEADLINE_S = 30.0
-DEADLINE_PER_FRAME_S = 0.25
-DEADLINE_PER_AUDIO_MS = 0.001
-SLOWEST_DISK_BYTES_PER_S = 20_000_000
 
-
-class Decoders:
-    """The decoder children; a file goes to the one that last read it, where that one is free."""
+class DecoderClient:
+    """Sends requests to decoders; a file goes to the one that last read it, if that one is free."""
 
     def __init__(self, children: Sequence[Child], line: Line, metrics: Metrics) -> None:
         self.children = children
@@ -43,18 +37,15 @@ class Decoders:
     async def probe(self, path: str, start_ms: int | None, end_ms: int | None) -> Probed:
         """What `path` holds; raises Problem (undecodable_video)."""
         message = Probe(next_id(), _request_id(), path, start_ms, end_ms)
-        reply = await self._ask(path, message, PROBE_DEADLINE_S)
+        reply = await self._ask(path, message, deadlines.probe_s(path))
         assert isinstance(reply, Probed)
         return reply
 
-    async def decode(
-        self, path: str, engine: str, targets: Sequence[Target], lease: Lease
-    ) -> Decoded:
+    async def decode(self, path: str, targets: Sequence[Target], lease: Lease) -> Decoded:
         """Write frames into the slots of `lease`; raises Problem (undecodable_video)."""
-        message = Decode(next_id(), _request_id(), path, engine, tuple(targets))
+        message = Decode(next_id(), _request_id(), path, tuple(targets))
         span = targets[-1].frame_index - targets[0].frame_index + 1
-        deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_FRAME_S * span
-        reply = await self._ask(path, message, deadline_s, lease)
+        reply = await self._ask(path, message, deadlines.decode_s(path, span), lease)
         assert isinstance(reply, Decoded)
         self._metrics.frames_decoded.inc(len({ref.frame_index for ref in reply.frames}))
         return reply
@@ -65,7 +56,7 @@ class Decoders:
         """Write sound into the one slot of `lease`; raises Problem (undecodable_video)."""
         offset = lease.entries[0].slot.offset
         message = DecodeAudio(next_id(), _request_id(), path, start_ms, end_ms, offset, capacity)
-        deadline_s = DECODE_DEADLINE_S + DEADLINE_PER_AUDIO_MS * (end_ms - start_ms)
+        deadline_s = deadlines.decode_audio_s(path, end_ms - start_ms)
         reply = await self._ask(path, message, deadline_s, lease)
         assert isinstance(reply, AudioDecoded)
         return reply
@@ -73,9 +64,7 @@ class Decoders:
     async def _ask(
         self, path: str, message: Any, deadline_s: float, lease: Lease | None = None
     ) -> FromChild:
-        child, reply = await self._line.send(
-            lambda: self._choose(path), message, deadline_s + _indexing_s(path), lease
-        )
+        child, reply = await self._line.send(lambda: self._choose(path), message, deadline_s, lease)
         self._last_path[child.spec.name] = path
         try:
             answer = await reply
@@ -96,14 +85,6 @@ class Decoders:
         return min(
             free, key=lambda child: self._last_path.get(child.spec.name) != path, default=None
         )
-
-
-def _indexing_s(path: str) -> float:
-    """How long a slow disk may take to read the whole file, to find all its frames."""
-    try:
-        return os.stat(path).st_size / SLOWEST_DISK_BYTES_PER_S
-    except OSError as error:
-        raise Problem("video_not_found", f"The file cannot be read: {error.strerror}.") from None
 
 
 def _request_id() -> str:

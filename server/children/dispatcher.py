@@ -20,9 +20,9 @@ from ipc.messages import (
     Loaded,
     ModelInfo,
     Subject,
+    TaskSpec,
 )
-from ipc.results import Result
-from ipc.specs import Spec, model_key, task_of
+from server.children import deadlines
 from server.children.supervisor import HOPELESS_STARTS, Child, ChildDied
 from server.children.waiting_line import Line, next_id
 from server.errors import FieldError, Problem
@@ -33,24 +33,21 @@ ATTEMPTS = 2
 LOAD_COST_S = 2.0
 FIRST_GUESS_S = 0.1
 SMOOTHING = 0.3
-BATCH_DEADLINE_S = 600.0
-CHECKED_BY_WORKER = {"objects": "classes", "ocr": "languages", "transcribe": "language"}
 
 
 @dataclass(frozen=True)
 class Route:
-    """What is asked, of which workers (by name), and how long they may take."""
+    """Which workers (by name) may answer, and the timeout of the request."""
 
-    spec: Spec
     workers: frozenset[str]
     timeout_s: float
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one batch, where it was made, and how long it waited and ran."""
+    """The results of one batch, encoded, the device that ran it, and how long it waited and ran."""
 
-    result: Result
+    results: tuple[msgspec.Raw, ...]
     device: str
     queue_ms: float
     inference_ms: float
@@ -70,44 +67,45 @@ class Dispatcher:
         """How many batches the workers of `route` hold between them."""
         return sum(child.spec.capacity for child in self._eligible(route))
 
-    async def load(self, route: Route) -> ModelInfo:
+    async def load(self, route: Route, spec: TaskSpec) -> ModelInfo:
         """Make the model resident on one worker; raises Problem (model_unavailable, …)."""
-        key = model_key(route.spec)
         for child in self._eligible(route):
-            if key in child.resident:
-                return child.resident[key]
-        message = Load(next_id(), logs.request_id.get() or "", route.spec)
-        child, reply = await self._send(route, message, None)
+            if spec.model_key in child.resident:
+                return child.resident[spec.model_key]
+        message = Load(next_id(), _request_id(), spec)
+        child, reply = await self._send(route, message, deadlines.load_s(route.timeout_s), None)
         assert isinstance(reply, Loaded)
-        return self._remember(child, route.spec, reply.model)
+        return self._remember(child, spec, reply.model)
 
-    async def infer(self, route: Route, subject: Subject, lease: Lease | None = None) -> Outcome:
+    async def infer(
+        self, route: Route, spec: TaskSpec, subject: Subject, lease: Lease | None = None
+    ) -> Outcome:
         """Apply the model to a subject whose slots `lease` holds; raises Problem."""
-        task = task_of(route.spec)
         started = time.perf_counter()
-        message = Infer(next_id(), logs.request_id.get() or "", route.spec, subject)
-        child, reply = await self._send(route, message, lease)
+        message = Infer(next_id(), _request_id(), spec, subject)
+        deadline_s = deadlines.infer_s(subject, route.timeout_s)
+        child, reply = await self._send(route, message, deadline_s, lease)
         assert isinstance(reply, Inferred)
         elapsed_s = time.perf_counter() - started
         inference_s = reply.inference_ms / 1000
         queue_s = max(0.0, elapsed_s - inference_s)
-        self._remember(child, route.spec, reply.model)
-        self._learn(child, task, inference_s)
-        self._metrics.queue_wait.labels(task).observe(queue_s)
-        self._metrics.inference.labels(task, child.spec.device).observe(inference_s)
+        self._remember(child, spec, reply.model)
+        self._learn(child, spec.task, inference_s)
+        self._metrics.queue_wait.labels(spec.task).observe(queue_s)
+        self._metrics.inference.labels(spec.task, child.spec.device).observe(inference_s)
         if isinstance(subject, Frames):
-            self._metrics.batch_size.labels(task).observe(len(subject.refs) - subject.context)
-        return Outcome(reply.result, child.spec.device, queue_s * 1000, reply.inference_ms)
+            self._metrics.batch_size.labels(spec.task).observe(len(subject.refs) - subject.context)
+        return Outcome(reply.results, child.spec.device, queue_s * 1000, reply.inference_ms)
 
     async def _send(
-        self, route: Route, message: Load | Infer, lease: Lease | None
+        self, route: Route, message: Load | Infer, deadline_s: float, lease: Lease | None
     ) -> tuple[Child, FromChild]:
         attempts = 0
         while attempts < ATTEMPTS:
             child, pending = await self._line.send(
-                lambda: self._choose(route), message, _deadline_s(route, message), lease
+                lambda: self._choose(route, message.spec), message, deadline_s, lease
             )
-            cost_s = self._cost_s(child, route.spec)
+            cost_s = self._cost_s(child, message.spec)
             self._backlog_s[child.spec.name] += cost_s
             try:
                 reply = await pending
@@ -117,14 +115,14 @@ class Dispatcher:
             finally:
                 self._backlog_s[child.spec.name] -= cost_s
             if isinstance(reply, Failed):
-                raise _problem(reply, task_of(route.spec))
+                raise _problem(reply)
             return child, reply
-        raise Problem("no_worker_ready", _lethal(route.spec, message))
+        raise Problem("no_worker_ready", _lethal(message))
 
     def _eligible(self, route: Route) -> list[Child]:
         return [child for child in self.workers if child.spec.name in route.workers]
 
-    def _choose(self, route: Route) -> Child | None:
+    def _choose(self, route: Route, spec: TaskSpec) -> Child | None:
         eligible = self._eligible(route)
         if all(child.failed_starts >= HOPELESS_STARTS for child in eligible):
             names = ", ".join(child.spec.name for child in eligible)
@@ -133,19 +131,19 @@ class Dispatcher:
                 f"No worker that could do this can be started ({names}): see the log.",
             )
         free = [child for child in eligible if child.has_room]
-        return min(free, key=lambda child: self._expected_wait_s(child, route.spec), default=None)
+        return min(free, key=lambda child: self._expected_wait_s(child, spec), default=None)
 
-    def _expected_wait_s(self, child: Child, spec: Spec) -> float:
+    def _expected_wait_s(self, child: Child, spec: TaskSpec) -> float:
         return self._backlog_s[child.spec.name] + self._cost_s(child, spec)
 
-    def _cost_s(self, child: Child, spec: Spec) -> float:
-        seconds = self._seconds.get((child.spec.name, task_of(spec)), FIRST_GUESS_S)
-        return seconds + (0.0 if model_key(spec) in child.resident else LOAD_COST_S)
+    def _cost_s(self, child: Child, spec: TaskSpec) -> float:
+        seconds = self._seconds.get((child.spec.name, spec.task), FIRST_GUESS_S)
+        return seconds + (0.0 if spec.model_key in child.resident else LOAD_COST_S)
 
-    def _remember(self, child: Child, spec: Spec, model: ModelInfo) -> ModelInfo:
+    def _remember(self, child: Child, spec: TaskSpec, model: ModelInfo) -> ModelInfo:
         """Note what is resident where, with the device's name as the deployment knows it."""
         known = msgspec.structs.replace(model, device=child.spec.device)
-        child.resident[model_key(spec)] = known
+        child.resident[spec.model_key] = known
         return known
 
     def _learn(self, child: Child, task: str, seconds: float) -> None:
@@ -155,25 +153,20 @@ class Dispatcher:
         self._seconds[key] = known + SMOOTHING * (seconds - known)
 
 
-def _deadline_s(route: Route, message: Load | Infer) -> float:
-    """When a worker counts as hung: a batch of frames is small, sound and downloads may be long."""
-    if isinstance(message, Infer) and isinstance(message.subject, Frames):
-        return min(BATCH_DEADLINE_S, route.timeout_s)
-    return route.timeout_s
+def _request_id() -> str:
+    return logs.request_id.get() or ""
 
 
-def _problem(failure: Failed, task: str) -> Problem:
-    """What the client is told; a worker refuses one field of each task."""
-    errors = None
-    if failure.code == "invalid_request":
-        errors = [FieldError(CHECKED_BY_WORKER.get(task, ""), failure.detail)]
+def _problem(failure: Failed) -> Problem:
+    """What the client gets."""
+    errors = [FieldError(failure.field, failure.detail)] if failure.field else None
     return Problem(failure.code, failure.detail, errors=errors)
 
 
-def _lethal(spec: Spec, message: Load | Infer) -> str:
-    """Name the task that killed every worker it was given to."""
-    what = f"The {task_of(spec)} task"
+def _lethal(message: Load | Infer) -> str:
+    """Name the task that ended every worker it was given to."""
+    what = f"The {message.spec.task} task"
     if isinstance(message, Infer) and isinstance(message.subject, Frames):
         refs = message.subject.refs
         what += f" on frames {refs[0].frame_index} to {refs[-1].frame_index}"
-    return f"{what} ended {ATTEMPTS} worker processes, one after the other; it is not tried again."
+    return f"{what} ended {ATTEMPTS} worker processes, one after the other; it is not retried."

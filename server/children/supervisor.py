@@ -15,11 +15,9 @@ import msgspec
 from ipc import child as child_process
 from ipc.channel import SPAWN, Channel
 from ipc.messages import FromChild, Heartbeat, ModelInfo, Ready, Stop
+from server.children import deadlines
 from server.frame_pool.pool import Lease
 
-READY_DEADLINE_S = 90.0
-HEARTBEAT_DEADLINE_S = 15.0
-EXIT_DEADLINE_S = 5.0
 HOPELESS_STARTS = 3  # in a row that did not become ready: nobody is to wait for such a child
 WATCH_INTERVAL_S = 0.5
 STEADY_AFTER_S = 60.0
@@ -49,7 +47,7 @@ class ChildSpec:
     entry: str
     config: object
     capacity: int
-    ready_deadline_s: float = READY_DEADLINE_S
+    ready_deadline_s: float = deadlines.READY_S
 
 
 @dataclass
@@ -157,9 +155,9 @@ class Child:
             return
         if self.has_room:
             incarnation.channel.send(Stop())
-            await _wait(incarnation.ended, EXIT_DEADLINE_S)
+            await _wait(incarnation.ended, deadlines.EXIT_S)
         incarnation.process.kill()
-        await _wait(incarnation.ended, EXIT_DEADLINE_S)
+        await _wait(incarnation.ended, deadlines.EXIT_S)
 
     def kill(self, reason: str) -> None:
         """End the process at once; `run` starts another."""
@@ -179,8 +177,8 @@ class Child:
         finally:
             self._set_state("ending")
             incarnation.process.kill()
-            await _wait(incarnation.ended, EXIT_DEADLINE_S)
-            await asyncio.to_thread(incarnation.process.join, EXIT_DEADLINE_S)
+            await _wait(incarnation.ended, deadlines.EXIT_S)
+            await asyncio.to_thread(incarnation.process.join, deadlines.EXIT_S)
             incarnation.channel.close()
             self._bury()
         return f"{reason} (exit code {incarnation.process.exitcode})"
@@ -217,8 +215,8 @@ class Child:
             if not incarnation.ready.is_set():
                 if now > ready_deadline:
                     return f"not ready within {self.spec.ready_deadline_s:.0f} s"
-            elif now - incarnation.last_sign > HEARTBEAT_DEADLINE_S:
-                return f"no sign of life for {HEARTBEAT_DEADLINE_S:.0f} s"
+            elif now - incarnation.last_sign > deadlines.HEARTBEAT_S:
+                return f"no sign of life for {deadlines.HEARTBEAT_S:.0f} s"
             elif any(now > flight.deadline for flight in self._flights.values()):
                 return "a request missed its deadline"
         return "the process ended"

@@ -33,14 +33,14 @@ from ipc.messages import (
     ToDecoder,
 )
 from server.decoding.audio import read_audio
+from server.decoding.engine_choice import PYAV, choose_engine, decord_reads
 from server.decoding.media_index import MediaIndex, read_index
-from server.decoding.readers import AvReader, DecordReader, Disagreement, leaves_out
+from server.decoding.readers import AvReader, DecordReader, Disagreement
 from server.decoding.rgb import Picture
 
 Identity = tuple[str, int, int, int]
 
 OPEN_SOURCES = 2
-DECORD_PIXEL_FORMATS = ("yuv420p",)
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,7 @@ class Source:
         self.index: MediaIndex = read_index(path)
         self.engine = ""
         self._readers: dict[str, DecordReader | AvReader] = {}
-        self._decord_can = (
-            self.index.video is not None and self.index.video.pixel_format in DECORD_PIXEL_FORMATS
-        )
+        self._decord_can = self.index.video is not None and decord_reads(self.index.video)
 
     def read(self, engine: str, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         """Frames by index; PyAV takes over where decord fails. `engine` is the last one used."""
@@ -150,7 +148,7 @@ class Decoder:
             targets.setdefault(target.frame_index, []).append(target)
         refs = []
         try:
-            for frame_index, picture in source.read(_engine(request, source), list(targets)):
+            for frame_index, picture in source.read(_engine(source, list(targets)), list(targets)):
                 refs += [self._write(picture, target, source) for target in targets[frame_index]]
         finally:
             source.park()
@@ -187,12 +185,10 @@ class Decoder:
         return self._sources[key]
 
 
-def _engine(request: Decode, source: Source) -> str:
-    """The faster one for these frames."""
-    wanted = [target.frame_index for target in request.targets]
-    if source.index.video is not None and leaves_out(source.index.video, wanted):
-        return "pyav"
-    return request.engine
+def _engine(source: Source, wanted: Sequence[int]) -> str:
+    if source.index.video is None:
+        return PYAV
+    return choose_engine(source.index.video, wanted, source.engine)
 
 
 def _identity(path: str) -> Identity:

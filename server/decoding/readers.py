@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import av
 import decord
@@ -20,26 +19,11 @@ from server.decoding.media_index import VideoIndex
 from server.decoding.rgb import AvPicture, Picture, RgbPicture
 
 SEEK_GAIN_FRAMES = 16
-WORTH_LEAVING_OUT = 0.25  # of the frames from the first wanted one to the last
 THREADS = min(4, len(os.sched_getaffinity(0)))  # each holds a frame back, and a seek waits for all
 
 
 class Disagreement(Exception):
     """decord and the container do not agree about the frames of a file."""
-
-
-def leaves_out(index: VideoIndex, wanted: Sequence[int]) -> bool:
-    """Whether PyAV, unlike decord, need not decode most of what lies between the wanted frames.
-
-    It leaves out frames that no other is built on, and what lies before the next keyframe.
-    """
-    if index.reordered:
-        return True
-    skipped = 0
-    for earlier, later in pairwise(wanted):
-        keyframe = int(index.keyframes[bisect_right(index.keyframes, later) - 1])
-        skipped += max(0, keyframe - earlier - 1)
-    return skipped > WORTH_LEAVING_OUT * (wanted[-1] - wanted[0])
 
 
 class DecordReader:

@@ -14,11 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ipc import logs
 from server.errors import Problem
 from server.http.rendering import problem_response
-from server.http.request_parsing import OPTIONS
 from server.metrics import Metrics
+from server.tasks.registry import installed
 
 OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
-COUNTED_TASKS = frozenset({*OPTIONS, "all"})
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class RequestContext:
         event = {"method": scope["method"], "path": path, "status": status}
         log.log(level, "request", extra=event | {"ms": round(elapsed_s * 1000, 1)})
         task = "all" if path == "/infer" else path.removeprefix("/infer/")
-        if task in COUNTED_TASKS:
+        if task == "all" or task in installed():
             self._metrics.requests.labels(task, str(status)).inc()
             self._metrics.request_duration.labels(task).observe(elapsed_s)
 

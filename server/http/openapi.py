@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from server.analysis.responses import RESPONSES, CombinedResponse
+from server.analysis.request import Video
+from server.analysis.response import CombinedResponse
 from server.errors import STATUS, ProblemDocument
 from server.http.health import Health
-from server.http.request_parsing import OPTIONS, Video
+from server.tasks.registry import AnyTask, installed
 
 REFERENCE = "#/components/schemas/{name}"
 
@@ -21,14 +22,17 @@ def document() -> bytes:
     """The document as JSON."""
     types = [
         Video,
-        *OPTIONS.values(),
-        *RESPONSES.values(),
+        *(task.options for task in installed().values()),
+        *(task.response for task in installed().values()),
         CombinedResponse,
         Health,
         ProblemDocument,
     ]
     _, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
-    paths = {f"/infer/{task}": {"post": _operation(task, components)} for task in OPTIONS}
+    paths = {
+        f"/infer/{name}": {"post": _operation(task, components)}
+        for name, task in installed().items()
+    }
     paths["/infer"] = {"post": _combined(components)}
     paths["/health"] = {"get": {"responses": {"200": _answer("Processes, models, memory", Health)}}}
     for path, about in (
@@ -47,15 +51,18 @@ def document() -> bytes:
     )
 
 
-def _operation(task: str, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(task: AnyTask, components: dict[str, Any]) -> dict[str, Any]:
     """POST /infer/{task}: the video's fields and the task's in one object."""
-    options = components[OPTIONS[task].__name__]["properties"]
-    return _post(f"infer_{task}", options, components, RESPONSES[task])
+    options = components[task.options.__name__]["properties"]
+    return _post(f"infer_{task.name}", options, components, task.response)
 
 
 def _combined(components: dict[str, Any]) -> dict[str, Any]:
     """POST /infer: several tasks on one decode."""
-    tasks = {task: {"$ref": REFERENCE.format(name=kind.__name__)} for task, kind in OPTIONS.items()}
+    tasks = {
+        name: {"$ref": REFERENCE.format(name=task.options.__name__)}
+        for name, task in installed().items()
+    }
     wanted = {"tasks": {"type": "object", "properties": tasks, "minProperties": 1}}
     return _post("infer", wanted, components, CombinedResponse)
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.analysis.analysis import Request
+from server.analysis.request import Request
 from server.errors import FieldError, Problem
 from server.http import allowed_paths, openapi, request_parsing
 from server.http.client_disconnect import until_hangup
@@ -22,6 +22,7 @@ from server.http.streaming import EventStream, stream_format
 from server.http.uploads import received
 from server.service import Service
 from server.settings import MB
+from server.tasks.registry import installed
 
 MAX_BODY_BYTES = 1 << 20
 MULTIPART = "multipart/form-data"
@@ -51,32 +52,32 @@ class Infer:
         service = _service(request)
         task = request.path_params.get("task")
         async with _body(request, service) as body:
-            question = _question(request, task, body)
+            analysis = _parsed(request, task, body)
             form = stream_format(request)
             answer: ASGIApp
             if form is not None:
-                answer = EventStream(service.events(question), form, service.metrics)
+                answer = EventStream(service.events(analysis), form, service.metrics)
             else:
-                asked = service.infer_all(question) if task is None else service.infer(question)
-                answer = render(request, await until_hangup(receive, asked, service.metrics))
+                inferred = service.infer_all(analysis) if task is None else service.infer(analysis)
+                answer = render(request, await until_hangup(receive, inferred, service.metrics))
             await answer(scope, receive, send)
 
 
-def _question(request: HttpRequest, task: str | None, body: Body) -> Request:
-    """What is asked; raises Problem."""
+def _parsed(request: HttpRequest, name: str | None, body: Body) -> Request:
+    """The analysis that is requested; raises Problem."""
     settings = _service(request).settings
     uploaded = body.path is not None
     refused: dict[str, Problem] = {}
-    if task is None:
-        video, tasks, refused = request_parsing.parse_combined(body.json, uploaded)
-    elif task in request_parsing.OPTIONS:
-        video, options = request_parsing.parse(task, body.json, uploaded)
-        tasks = {task: options}
-    else:
-        raise Problem(
-            "not_found",
-            f"There is no task {task!r}; there are {', '.join(request_parsing.OPTIONS)}.",
+    if name is None:
+        video, tasks, refused = request_parsing.parse_combined(
+            body.json, settings, uploaded=uploaded
         )
+    elif (task := installed().get(name)) is not None:
+        video, options = request_parsing.parse(task, body.json, settings, uploaded=uploaded)
+        tasks = {name: options}
+    else:
+        known = ", ".join(installed())
+        raise Problem("not_found", f"There is no task {name!r}; known are {known}.")
     path = body.path or str(allowed_paths.resolve(video.video_path, settings.media_roots))
     return Request(path, video, tasks, refused, _timeout_s(request, settings.request_timeout_s))
 

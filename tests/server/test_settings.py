@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from server.settings import BadSetting, from_environ
+from server.tasks.registry import installed
+
+TASKS = tuple(installed())
 
 
 @pytest.fixture
@@ -16,7 +19,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def test_defaults(environ: dict[str, str]) -> None:
-    settings = from_environ(environ)
+    settings = from_environ(environ, TASKS)
     assert (settings.host, settings.port) == ("127.0.0.1", 8001)
     assert settings.gpu_concurrency == 2
     assert settings.media_roots == (os.path.realpath(os.getcwd()),)
@@ -25,7 +28,7 @@ def test_defaults(environ: dict[str, str]) -> None:
 
 
 def test_an_empty_value_is_the_default(environ: dict[str, str]) -> None:
-    assert from_environ({**environ, "PORT": ""}).port == 8001
+    assert from_environ({**environ, "PORT": ""}, TASKS).port == 8001
 
 
 def test_values(environ: dict[str, str], tmp_path: Path) -> None:
@@ -39,7 +42,8 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
             "LOG_LEVEL": "debug",
             "REQUEST_TIMEOUT_S": "1.5",
             "WHISPER_MODEL": "tiny",
-        }
+        },
+        TASKS,
     )
     assert settings.devices == ("cpu", "cpu")
     assert settings.preload == ("objects", "scenes")
@@ -69,7 +73,7 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
         ("MAX_UPLOAD_MB", "x", "whole number"),
         ("MAX_FRAME_PIXELS", "0", "whole number"),
         ("PRECISION", "fp8", "fp16"),
-        ("PRELOAD", "objects,cats", "'cats' is no task"),
+        ("PRELOAD", "objects,cats", "'cats' is not a task"),
         ("MODEL_CACHE_DIR", "/proc/nothing", "cannot be made"),
     ],
 )
@@ -77,10 +81,10 @@ def test_a_bad_value_names_the_variable_the_value_and_what_is_allowed(
     name: str, value: str, allowed: str | None, environ: dict[str, str]
 ) -> None:
     if allowed is None:
-        assert from_environ({**environ, name: value}).devices
+        assert from_environ({**environ, name: value}, TASKS).devices
         return
     with pytest.raises(BadSetting) as error:
-        from_environ({**environ, name: value})
+        from_environ({**environ, name: value}, TASKS)
     message = str(error.value)
     assert message.startswith(f"{name}={value!r}")
     assert allowed in message

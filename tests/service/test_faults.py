@@ -178,8 +178,9 @@ def test_a_full_shm_ends_the_start_and_leaves_nothing() -> None:
     stat = os.statvfs(SHM)
     too_much = 2 * stat.f_blocks * stat.f_frsize // MB
     script = (
-        "import msgspec, uvicorn; from server import app, settings;"
-        f"too_much = msgspec.structs.replace(settings.from_environ(), frame_pool_mb={too_much});"
+        "import msgspec, os, uvicorn; from server import app, settings;"
+        "normal = settings.from_environ(os.environ, ());"
+        f"too_much = msgspec.structs.replace(normal, frame_pool_mb={too_much});"
         "uvicorn.run(app.create_app(too_much), port=0)"
     )
     process = subprocess.Popen(

@@ -18,23 +18,28 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gpu_workers import registry, worker
+from gpu_workers import worker
 from ipc.arena import ArenaView
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
 from ipc.messages import Frames, ModelInfo
-from ipc.results import BBox, Detection, Detections
-from ipc.specs import ObjectsSpec
+from ipc.results import BBox, Detection
 
 FOLDER = Path(os.environ.get("EIOKU_TEST_FOLDER", "/nowhere"))
 
 
 def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
-    registry.TASK_MODULES["objects"] = "fake_tasks"
-    worker.main(endpoint, msgspec.structs.replace(config, warm=False))
+    tasks = {**config.tasks, "objects": "fake_tasks"}
+    worker.main(endpoint, msgspec.structs.replace(config, warm=False, tasks=tasks))
 
 
-def load(spec: ObjectsSpec, runtime: object) -> Fake:
+class Spec(msgspec.Struct, frozen=True):
+    """Says in its name what to do."""
+
+    model_name: str
+
+
+def load(spec: Spec, runtime: object) -> Fake:
     if spec.model_name.startswith("oom"):
         importlib.import_module("torch")
     return Fake(spec.model_name.removesuffix(".pt"))
@@ -56,10 +61,10 @@ class Fake:
         self._name = name
         self._number = int(number) if number.isdigit() else 0
 
-    def preprocess(self, spec: ObjectsSpec, subject: Frames, arena: ArenaView) -> list[np.ndarray]:
+    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> list[np.ndarray]:
         return [arena.frame(ref) for ref in subject.refs]
 
-    def infer(self, spec: ObjectsSpec, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    def infer(self, spec: Spec, inputs: list[np.ndarray]) -> list[np.ndarray]:
         if self._does == "slow":
             threading.Event().wait(self._number / 1000 * len(inputs))
         elif self._name == "die" or (self._name == "die-once" and first_time("died")):
@@ -73,20 +78,18 @@ class Fake:
         return inputs
 
     def postprocess(
-        self, spec: ObjectsSpec, subject: Frames, outputs: list[np.ndarray]
-    ) -> Detections:
+        self, spec: Spec, subject: Frames, outputs: list[np.ndarray]
+    ) -> list[Detection]:
         if self._does == "dump":
             for ref, pixels in zip(subject.refs, outputs, strict=True):
                 np.save(FOLDER / f"{ref.frame_index}.npy", pixels)
-        return Detections(
-            [
-                Detection(
-                    ref.frame_index,
-                    round(ref.timestamp_ms),
-                    "frame",
-                    round(float(pixels.mean()) / 255, 4),
-                    BBox(0.0, 0.0, float(ref.width), float(ref.height)),
-                )
-                for ref, pixels in zip(subject.refs, outputs, strict=True)
-            ]
-        )
+        return [
+            Detection(
+                ref.frame_index,
+                round(ref.timestamp_ms),
+                "frame",
+                round(float(pixels.mean()) / 255, 4),
+                BBox(0.0, 0.0, float(ref.width), float(ref.height)),
+            )
+            for ref, pixels in zip(subject.refs, outputs, strict=True)
+        ]

@@ -18,12 +18,11 @@ from gpu_workers.tasks.ocr import Ocr
 from gpu_workers.weights.store import WeightsStore
 from ipc.messages import Frames
 from ipc.results import TextDetection
-from ipc.specs import OcrSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
 
-ENGLISH = OcrSpec(("en",))
+ENGLISH = ocr.Spec(("en",))
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
@@ -48,7 +47,7 @@ def test_chunks_of_any_length_give_the_same_numbers(
     def read(length: int) -> list[TextDetection]:
         chunks = [Frames(refs[start : start + length]) for start in range(0, 4, length)]
         results = [run(model, ENGLISH, chunk, frame_store.view) for chunk in chunks]
-        return [item for result in results for item in result.items]
+        return [item for result in results for item in result]
 
     alone = read(1)
     assert {item.frame_index for item in alone} == {0, 1, 2, 3}
@@ -71,7 +70,7 @@ def test_a_still_picture_is_read_once(
 
     monkeypatch.setattr(model._detector, "find", counted)
     chunk = frame_store.put([still, still, still, nearly, other, still])
-    items = run(model, ENGLISH, chunk, frame_store.view).items
+    items = run(model, ENGLISH, chunk, frame_store.view)
     assert len(seen) == 4
     by_frame = [
         [(i.text, i.confidence, i.polygon) for i in items if i.frame_index == index]

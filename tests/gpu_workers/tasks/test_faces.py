@@ -21,22 +21,21 @@ from gpu_workers.weights.standins.yolo import calibrate_batch_norm
 from gpu_workers.weights.store import WeightsStore
 from ipc.messages import Frames
 from ipc.results import Detection
-from ipc.specs import FacesSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
 
-SPEC = FacesSpec("yolov8n-face.pt", 0.5)
+SPEC = faces.Spec("yolov8n-face.pt", 0.5)
 FACE = {0: "face"}
 
 
-def load(folder: Path, spec: FacesSpec, device: str = "cpu") -> Faces:
+def load(folder: Path, spec: faces.Spec, device: str = "cpu") -> Faces:
     return faces.load(spec, Runtime(device, "fp32", WeightsStore(folder)))
 
 
-def run(model: Faces, spec: FacesSpec, store: FrameStore, frames: Frames) -> list[Detection]:
+def run(model: Faces, spec: faces.Spec, store: FrameStore, frames: Frames) -> list[Detection]:
     inputs = model.preprocess(spec, frames, store.view)
-    return model.postprocess(spec, frames, model.infer(spec, inputs)).items
+    return model.postprocess(spec, frames, model.infer(spec, inputs))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +77,7 @@ def test_people_equal_predict(model, weights_dir: Path, frame_store):
 
 
 def test_a_checkpoint_with_landmarks_equals_predict(landmarks_dir: Path, frame_store, bottles):
-    spec = FacesSpec("landmarks.pt", 0.3)
+    spec = faces.Spec("landmarks.pt", 0.3)
     items = run(load(landmarks_dir, spec), spec, frame_store, frame_store.put(bottles))
     results = predict(YOLO(landmarks_dir / "landmarks.pt"), bottles, conf=0.3)
     assert results[0].keypoints.data.shape[1:] == (5, 3)
@@ -96,7 +95,7 @@ def test_two_calls_give_the_same_bytes(model, frame_store, bottles):
 def test_garbage_is_no_checkpoint(tmp_path: Path):
     (tmp_path / "garbage.pt").write_bytes(b"no checkpoint at all" * 100)
     with pytest.raises(ModelUnavailable, match=r"garbage\.pt is no YOLO checkpoint"):
-        load(tmp_path, FacesSpec("garbage.pt", 0.5))
+        load(tmp_path, faces.Spec("garbage.pt", 0.5))
 
 
 @pytest.mark.gpu

@@ -13,25 +13,23 @@ from frames_and_boxes import assert_same, clip_frames, corners, picture, predict
 from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel
 
-from gpu_workers.model import Runtime
+from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.tasks import objects
 from gpu_workers.tasks.objects import INPUT_SIZES, Objects
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
-from gpu_workers.yolo import UnknownClass
 from ipc.messages import Frames
 from ipc.results import Detection
-from ipc.specs import ObjectsSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
 
-SPEC = ObjectsSpec("yolov8n.pt", 0.5, "balanced")
+SPEC = objects.Spec("yolov8n.pt", 0.5, "balanced")
 
 
-def run(model: Objects, spec: ObjectsSpec, store: FrameStore, frames: Frames) -> list[Detection]:
+def run(model: Objects, spec: objects.Spec, store: FrameStore, frames: Frames) -> list[Detection]:
     inputs = model.preprocess(spec, frames, store.view)
-    return model.postprocess(spec, frames, model.infer(spec, inputs)).items
+    return model.postprocess(spec, frames, model.infer(spec, inputs))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +100,7 @@ def test_two_calls_give_the_same_bytes(model, frame_store, cars):
 def test_a_call_leaves_no_trace_in_the_next(model, frame_store, cars):
     frames = frame_store.put(cars[:2])
     alone = run(model, SPEC, frame_store, frames)
-    run(model, ObjectsSpec("yolov8n.pt", 0.1, "fast"), frame_store, frames)
+    run(model, objects.Spec("yolov8n.pt", 0.1, "fast"), frame_store, frames)
     assert run(model, SPEC, frame_store, frames) == alone
 
 
@@ -122,7 +120,7 @@ def test_classes_keep_only_their_labels(model, reference, frame_store, cars):
 
 def test_an_unknown_class_is_named_beside_the_known_ones(model, frame_store, cars):
     spec = msgspec.structs.replace(SPEC, classes=("car", "unicorn"))
-    with pytest.raises(UnknownClass, match=r"'unicorn'.*person, bicycle, car.* and 60 more"):
+    with pytest.raises(InvalidSpec, match=r"'unicorn'.*person, bicycle, car.* and 60 more"):
         run(model, spec, frame_store, frame_store.put(cars[:1]))
 
 
@@ -172,7 +170,7 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path):
 
 
 def assert_refused(folder: Path, name: str, message: str) -> None:
-    spec = ObjectsSpec(name, 0.5, "balanced")
+    spec = objects.Spec(name, 0.5, "balanced")
     with pytest.raises(ModelUnavailable, match=message):
         objects.load(spec, Runtime("cpu", "fp32", WeightsStore(folder)))
 

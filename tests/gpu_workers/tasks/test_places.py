@@ -21,7 +21,6 @@ from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
 from ipc.messages import Frames
 from ipc.results import Classification
-from ipc.specs import PlacesSpec
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
@@ -30,13 +29,13 @@ NETWORK = "resnet18_places365.pth.tar"
 
 
 def load(folder: Path, device: str = "cpu", precision: str = "fp32") -> Places:
-    return places.load(PlacesSpec(5), Runtime(device, precision, WeightsStore(folder)))
+    return places.load(places.Spec(5), Runtime(device, precision, WeightsStore(folder)))
 
 
 def run(model: Places, top_k: int, store: FrameStore, frames: Frames) -> list[Classification]:
-    spec = PlacesSpec(top_k)
+    spec = places.Spec(top_k)
     inputs = model.preprocess(spec, frames, store.view)
-    return model.postprocess(spec, frames, model.infer(spec, inputs)).items
+    return model.postprocess(spec, frames, model.infer(spec, inputs))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import av
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import scenedetect
@@ -19,9 +20,8 @@ from gpu_workers.model import Runtime
 from gpu_workers.tasks import scenes
 from gpu_workers.tasks.scenes import SceneDetector
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import FrameRef, Frames, Timeline
-from ipc.results import Changes, Scene, Scenes
-from ipc.specs import ScenesSpec
+from ipc.messages import FrameRef, Frames, Gathered
+from ipc.results import Changes, Scene, Scenes, Timeline
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
@@ -32,7 +32,7 @@ FRAME_BYTES = 262_144  # room for a small frame
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> SceneDetector:
     runtime = Runtime("cpu", "fp32", WeightsStore(tmp_path_factory.mktemp("empty")))
-    return scenes.load(ScenesSpec(0.4, 0.6), runtime)
+    return scenes.load(scenes.Spec(0.4, 0.6), runtime)
 
 
 class Clip:
@@ -70,13 +70,15 @@ def small(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(scaled[..., ::-1])
 
 
-def run(model: SceneDetector, spec: ScenesSpec, subject: Frames | Timeline, store: FrameStore):
+def run(model: SceneDetector, spec: scenes.Spec, subject: Frames | Timeline, store: FrameStore):
+    if isinstance(subject, Timeline):
+        subject = Gathered(msgspec.Raw(msgspec.msgpack.encode(subject)))
     inputs = model.preprocess(spec, subject, store.view)
     return model.postprocess(spec, subject, model.infer(spec, inputs))
 
 
 def changes(
-    model: SceneDetector, spec: ScenesSpec, clip: Clip, store: FrameStore, chunk: int
+    model: SceneDetector, spec: scenes.Spec, clip: Clip, store: FrameStore, chunk: int
 ) -> list[float]:
     """The changes of all chunks of `chunk` frames, each after the last frame of the one before."""
     found: list[float] = []
@@ -90,12 +92,12 @@ def changes(
             refs.append(ref)
         result = run(model, spec, Frames(tuple(refs), context), store)
         assert isinstance(result, Changes)
-        found += result.timestamps_ms
+        found += result.changes_ms
     return found
 
 
 def detect(
-    model: SceneDetector, spec: ScenesSpec, clip: Clip, store: FrameStore, chunk: int = 64
+    model: SceneDetector, spec: scenes.Spec, clip: Clip, store: FrameStore, chunk: int = 64
 ) -> list[Scene]:
     timeline = clip.timeline(changes(model, spec, clip, store, chunk))
     result = run(model, spec, timeline, store)
@@ -142,7 +144,7 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 @pytest.mark.parametrize("name", ["cars", "bottles", "nasa", "cuts"])
 def test_default_settings_equal_detect(model, frame_store, request, name: str):
     clip: Clip = request.getfixturevalue(name)
-    found = detect(model, ScenesSpec(0.4, 0.6), clip, frame_store)
+    found = detect(model, scenes.Spec(0.4, 0.6), clip, frame_store)
     assert bounds(found) == clip.expected(0.4, 0.6)
 
 
@@ -161,14 +163,14 @@ def test_many_scenes_equal_detect(
     model, frame_store, request, name: str, threshold: float, min_scene_length: float
 ):
     clip: Clip = request.getfixturevalue(name)
-    found = detect(model, ScenesSpec(threshold, min_scene_length), clip, frame_store)
+    found = detect(model, scenes.Spec(threshold, min_scene_length), clip, frame_store)
     assert bounds(found) == clip.expected(threshold, min_scene_length)
     assert len(found) >= 10
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100, 400])
 def test_scenes_do_not_depend_on_the_chunks(model, frame_store, cuts, chunk: int):
-    spec = ScenesSpec(0.4, 0.6)
+    spec = scenes.Spec(0.4, 0.6)
     whole = detect(model, spec, cuts, frame_store)
     assert len(whole) >= 10
     assert detect(model, spec, cuts, frame_store, chunk) == whole
@@ -177,16 +179,16 @@ def test_scenes_do_not_depend_on_the_chunks(model, frame_store, cuts, chunk: int
 def test_context_frames_are_compared_with_and_not_reported(model, frame_store):
     black, white = np.zeros((90, 160, 3), np.uint8), np.full((90, 160, 3), 255, np.uint8)
     refs = frame_store.put([black, white, white, black]).refs
-    spec = ScenesSpec(0.4, 0.6)
-    assert run(model, spec, Frames(refs), frame_store).timestamps_ms == [40.0, 120.0]
-    assert run(model, spec, Frames(refs[1:], 1), frame_store).timestamps_ms == [120.0]
-    assert run(model, spec, Frames(refs, 2), frame_store).timestamps_ms == [120.0]
+    spec = scenes.Spec(0.4, 0.6)
+    assert run(model, spec, Frames(refs), frame_store).changes_ms == [40.0, 120.0]
+    assert run(model, spec, Frames(refs[1:], 1), frame_store).changes_ms == [120.0]
+    assert run(model, spec, Frames(refs, 2), frame_store).changes_ms == [120.0]
 
 
 def test_scenes_cover_the_analysed_range(model, frame_store):
     times = [1000.4 + 40 * i for i in range(100)]
     timeline = Timeline(times, [times[50]], 1000.4, 5000.6, 25.0)
-    assert run(model, ScenesSpec(0.4, 0.6), timeline, frame_store).items == [
+    assert run(model, scenes.Spec(0.4, 0.6), timeline, frame_store).items == [
         Scene(0, 1000, 3000),
         Scene(1, 3000, 5001),
     ]
@@ -194,14 +196,14 @@ def test_scenes_cover_the_analysed_range(model, frame_store):
 
 def test_a_range_without_changes_is_one_scene(model, frame_store):
     timeline = Timeline([0.0, 40.0, 80.0], [], 0.0, 120.0, 25.0)
-    items = run(model, ScenesSpec(0.4, 0.6), timeline, frame_store).items
+    items = run(model, scenes.Spec(0.4, 0.6), timeline, frame_store).items
     assert items == [Scene(0, 0, 120)]
 
 
 def test_a_threshold_of_zero_makes_no_empty_scene(model, frame_store):
     times = [0.0, 40.0, 80.0]
     timeline = Timeline(times, times, 0.0, 120.0, 25.0)
-    items = run(model, ScenesSpec(0.0, 0.0), timeline, frame_store).items
+    items = run(model, scenes.Spec(0.0, 0.0), timeline, frame_store).items
     assert bounds(items) == [(0, 40), (40, 80), (80, 120)]
 
 

@@ -130,7 +130,7 @@ def test_decord_reads_where_nothing_can_be_left_out(
     decoder = Decoder(frame_store.view)
     targets = (Target(0, 0, 9, 16), Target(30, 4096, 9, 16))
     for path, engine in ((one_group, "decord"), (data_dir / "nasa_13013.mp4", "pyav")):
-        reply = decoder.answer(Decode(1, "", str(path), "decord", targets))
+        reply = decoder.answer(Decode(1, "", str(path), targets))
         assert isinstance(reply, Decoded)
         assert (len(reply.frames), reply.engine) == (2, engine)
 

@@ -10,23 +10,33 @@ import pytest
 import xxhash
 
 from server.analysis.hashes import config_hash, input_hash
+from server.analysis.request import Video
 from server.errors import Problem
-from server.http.request_parsing import OPTIONS, parse
+from server.http import request_parsing
 from server.settings import Settings, from_environ
+from server.tasks.registry import installed
+from server.tasks.task import Options
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("models")
-    return from_environ({"MODEL_CACHE_DIR": str(folder), "DEVICES": "cpu"})
+    return from_environ({"MODEL_CACHE_DIR": str(folder), "DEVICES": "cpu"}, ())
 
 
 def body(**fields: Any) -> bytes:
     return json.dumps({"video_path": "a.mp4", **fields}).encode()
 
 
+def parse(settings: Settings, name: str, content: bytes) -> tuple[Video, Options]:
+    return request_parsing.parse(installed()[name], content, settings)
+
+
 def test_every_task_has_the_originals_defaults(settings: Settings) -> None:
-    configs = {task: kind().config(settings) for task, kind in OPTIONS.items()}
+    configs = {
+        name: task.config(task.with_defaults(task.options(), settings))
+        for name, task in installed().items()
+    }
     assert configs == {
         "objects": {
             "model_name": "yolov8n.pt",
@@ -65,49 +75,56 @@ def test_every_task_has_the_originals_defaults(settings: Settings) -> None:
         ("scenes", {"input_hash": "xyz"}, "input_hash"),
     ],
 )
-def test_a_bad_field_is_named(task: str, fields: dict[str, Any], field: str) -> None:
+def test_a_bad_field_is_named(
+    task: str, fields: dict[str, Any], field: str, settings: Settings
+) -> None:
     with pytest.raises(Problem) as refusal:
-        parse(task, body(**fields))
+        parse(settings, task, body(**fields))
     assert refusal.value.status == 422
     assert refusal.value.errors is not None
     assert [error.field for error in refusal.value.errors] == [field]
 
 
-def test_all_bad_fields_are_named_at_once() -> None:
+def test_all_bad_fields_are_named_at_once(settings: Settings) -> None:
     with pytest.raises(Problem) as refusal:
-        parse("objects", b'{"video_path": 3, "frame_interval": 0, "classes": [], "x": 1}')
+        parse(settings, "objects", b'{"video_path": 3, "frame_interval": 0, "classes": [], "x": 1}')
     assert refusal.value.errors is not None
     named = {error.field for error in refusal.value.errors}
     assert named == {"video_path", "frame_interval", "classes", "x"}
 
 
-def test_what_is_no_json_is_a_400() -> None:
+def test_what_is_no_json_is_a_400(settings: Settings) -> None:
     with pytest.raises(Problem) as refusal:
-        parse("objects", b'{"video_path":')
+        parse(settings, "objects", b'{"video_path":')
     assert (refusal.value.status, refusal.value.code) == (400, "invalid_json")
 
 
 def test_config_hash_equals_the_contracts(settings: Settings) -> None:
     """The text that the contract prescribes, written out, and the digests fixed."""
-    _, options = parse("ocr", body(languages=["en", "de"], language="fr", frame_interval=10))
+    _, options = parse(
+        settings, "ocr", body(languages=["en", "de"], language="fr", frame_interval=10)
+    )
     text = '{"frame_interval": 10, "languages": ["en", "de"], "use_gpu": true}'
-    assert config_hash(options.config(settings)) == xxhash.xxh64(text.encode()).hexdigest()
-    _, options = parse("objects", body())
+    assert (
+        config_hash(installed()["ocr"].config(options)) == xxhash.xxh64(text.encode()).hexdigest()
+    )
+    _, options = parse(settings, "objects", body())
     text = (
         '{"confidence_threshold": 0.5, "frame_interval": 30, '
         '"model_name": "yolov8n.pt", "model_profile": "balanced"}'
     )
     assert xxhash.xxh64(text.encode()).hexdigest() == "624c4bbab9d15998"
-    assert config_hash(options.config(settings)) == "624c4bbab9d15998"
-    _, options = parse("scenes", body())
-    assert config_hash(options.config(settings)) == "b47fa0eadb2a8d20"
+    assert config_hash(installed()["objects"].config(options)) == "624c4bbab9d15998"
+    _, options = parse(settings, "scenes", body())
+    assert config_hash(installed()["scenes"].config(options)) == "b47fa0eadb2a8d20"
 
 
 def test_a_field_of_ours_joins_the_hash_off_its_default(settings: Settings) -> None:
-    _, plain = parse("objects", body(classes=None))
-    _, filtered = parse("objects", body(classes=["car"]))
-    assert "classes" not in plain.config(settings)
-    assert filtered.config(settings)["classes"] == ["car"]
+    _, plain = parse(settings, "objects", body(classes=None))
+    _, filtered = parse(settings, "objects", body(classes=["car"]))
+    config = installed()["objects"].config
+    assert "classes" not in config(plain)
+    assert config(filtered)["classes"] == ["car"]
 
 
 def test_input_hash_is_xxh64(tmp_path: Path) -> None:

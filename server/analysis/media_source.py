@@ -1,4 +1,4 @@
-"""A file's frames and sound as leases: what the pool has is held, what it lacks is decoded once."""
+"""The frames and the audio of a file as leases on the pool; what it lacks is decoded once."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from contextlib import asynccontextmanager
 from ipc.messages import AudioRef, Target
 from server.analysis.decode_windows import Sized, Window
 from server.analysis.planner import SAMPLE_BYTES, AudioWindow
-from server.children.decoder_client import Decoders
+from server.children.decoder_client import DecoderClient
 from server.errors import Problem
 from server.frame_pool.pool import Entry, FramePool, Lease, TooLarge, Want
 
 Fill = Callable[[Sequence[Entry]], Awaitable[None]]
 
 
-class Source:
-    """One file, known by the hash of its content; `decode_ms` sums what was decoded for it."""
+class MediaSource:
+    """One file, identified by the hash of its content.
 
-    def __init__(self, path: str, digest: str, pool: FramePool, decoders: Decoders) -> None:
+    `engine` is what decoded it last, `decode_ms` how long decoding took so far.
+    """
+
+    def __init__(self, path: str, digest: str, pool: FramePool, decoders: DecoderClient) -> None:
         self.path = path
         self.engine = ""
         self.decode_ms = 0.0
@@ -28,9 +31,7 @@ class Source:
         self._decoders = decoders
 
     @asynccontextmanager
-    async def frames(
-        self, window: Window, engine: str
-    ) -> AsyncIterator[tuple[Lease, dict[Sized, Entry]]]:
+    async def frames(self, window: Window) -> AsyncIterator[tuple[Lease, dict[Sized, Entry]]]:
         """Hold a window's frames, decoded; raises Problem (undecodable_video, frame_too_large)."""
         wants = [
             Want((self._digest, *sized), sized[1] * sized[2] * 3, sized not in window.sampled)
@@ -45,20 +46,20 @@ class Source:
                     Target(index, entry.slot.offset, height, width)
                     for entry, (index, height, width) in ((e, sizes[e]) for e in claimed)
                 ]
-                decoded = await self._decoders.decode(self.path, engine, targets, lease)
+                decoded = await self._decoders.decode(self.path, targets, lease)
                 self.decode_ms += decoded.decode_ms
                 written = {ref.offset: ref for ref in decoded.frames}
                 for entry in claimed:
                     entry.fill(written.get(entry.slot.offset), decoded.engine)
 
             await self._settle(lease, fill)
-            self.engine = lease.entries[-1].engine or engine
+            self.engine = lease.entries[-1].engine or self.engine
             yield lease, entries
 
     @asynccontextmanager
-    async def sound(self, window: AudioWindow) -> AsyncIterator[tuple[Lease, AudioRef]]:
-        """Hold the sound of the window; raises Problem (undecodable_video, no_audio_stream)."""
-        key = (self._digest, "sound", window.start_ms, window.end_ms)
+    async def audio(self, window: AudioWindow) -> AsyncIterator[tuple[Lease, AudioRef]]:
+        """Hold the audio of the window; raises Problem (undecodable_video, no_audio_stream)."""
+        key = (self._digest, "audio", window.start_ms, window.end_ms)
         with await self._lease([Want(key, window.capacity * SAMPLE_BYTES)]) as lease:
 
             async def fill(claimed: Sequence[Entry]) -> None:
@@ -69,7 +70,7 @@ class Source:
                 claimed[0].fill(decoded.ref, "pyav")
 
             await self._settle(lease, fill)
-            self.engine = "pyav"
+            self.engine = lease.entries[0].engine
             ref = lease.entries[0].content
             assert isinstance(ref, AudioRef)
             yield lease, ref

@@ -1,0 +1,43 @@
+"""A request, whichever way it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from server.errors import Problem
+from server.tasks.task import Options
+
+Milliseconds = Annotated[int, Meta(ge=0, le=10**12)]
+
+
+class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which file to analyse, and which part of it: the fields that every request has."""
+
+    video_path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    input_hash: Annotated[str, Meta(pattern="^[0-9a-fA-F]{16}$")] | None = None
+    task_id: Annotated[str, Meta(max_length=256)] | None = None
+    start_ms: Milliseconds | None = None
+    end_ms: Milliseconds | None = None
+
+    def __post_init__(self) -> None:
+        if self.end_ms is not None and self.end_ms <= (self.start_ms or 0):
+            raise ValueError("`end_ms` must be greater than `start_ms`")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The tasks to run on one file; `path` is the file, whether it was named or uploaded.
+
+    `refused` holds the tasks whose fields are not valid.
+    """
+
+    path: str
+    video: Video
+    tasks: Mapping[str, Options]
+    refused: Mapping[str, Problem]
+    timeout_s: float

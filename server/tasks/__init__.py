@@ -1,0 +1,1 @@
+"""What each task is, on the front's side: one file per task."""

@@ -1,0 +1,84 @@
+"""OCR: EasyOCR's detector and recogniser."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from ipc.results import TextDetection
+from server.tasks.response import Response
+from server.tasks.task import Fraction, FrameInput, Interval, Language, ListTask, Options, RunsOn
+
+CHUNK_FRAMES = 2
+# The recogniser of the default language; another language's is loaded when it is first needed.
+DEFAULT_WEIGHTS = ("craft_mlt_25k.pth", "english_g2.pth")
+
+
+class OcrOptions(Options, frozen=True):
+    """`languages`, the old spelling, takes precedence over `language`."""
+
+    extensions: ClassVar[frozenset[str]] = frozenset({"confidence_threshold"})
+
+    frame_interval: Interval = 60
+    language: Language = "en"
+    languages: Annotated[list[Language], Meta(min_length=1, max_length=16)] | None = None
+    use_gpu: bool = True
+    confidence_threshold: Fraction = 0.0
+
+    @property
+    def effective_languages(self) -> list[str]:
+        """The languages to read."""
+        return [self.language] if self.languages is None else self.languages
+
+
+class OcrResponse(Response, frozen=True, kw_only=True):
+    """Text, ordered by frame, then by falling confidence."""
+
+    language: str
+    detections: list[TextDetection]
+
+
+class Ocr(ListTask[OcrOptions]):
+    """POST /infer/ocr."""
+
+    name = "ocr"
+    options = OcrOptions
+    response = OcrResponse
+    result = list[TextDetection]
+    producer = "easyocr"
+    package = "easyocr"
+    worker = "gpu_workers.tasks.ocr"
+
+    def config(self, options: OcrOptions) -> dict[str, Any]:
+        """The effective list of languages replaces both spellings."""
+        config = super().config(options) | {"languages": options.effective_languages}
+        del config["language"]
+        return config
+
+    def needs(self, options: OcrOptions) -> FrameInput:
+        """Sampled frames at full size."""
+        return FrameInput(options.frame_interval, CHUNK_FRAMES)
+
+    def runs_on(self, options: OcrOptions) -> RunsOn:
+        """A device, unless the request asks for the CPU."""
+        return RunsOn.DEVICE if options.use_gpu else RunsOn.CPU
+
+    def weights(self, options: OcrOptions) -> tuple[str, ...]:
+        """The detector, and the recogniser of English."""
+        return DEFAULT_WEIGHTS
+
+    def model_key(self, options: OcrOptions) -> str:
+        """One model per set of languages."""
+        return f"{self.name}/{'+'.join(sorted(set(options.effective_languages)))}"
+
+    def spec(self, options: OcrOptions, state: list[Any]) -> dict[str, Any]:
+        """The languages as one list, and the threshold."""
+        return {
+            "languages": options.effective_languages,
+            "confidence_threshold": options.confidence_threshold,
+        }
+
+    def fields(self, options: OcrOptions, state: list[Any]) -> dict[str, Any]:
+        """The text, and the first of its languages."""
+        return {"language": options.effective_languages[0], "detections": state}

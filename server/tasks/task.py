@@ -1,0 +1,171 @@
+"""What a task is: its options, the input it needs, and how the results of chunks become a response.
+
+A task is a subclass of `Task`, found through the entry point group `eioku_ml.tasks`. The front
+needs no other knowledge of it: routes, OpenAPI, health, metrics and preloading follow from here.
+Its counterpart in the workers is the module that `worker` names.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from ipc.messages import MediaRange, TaskSpec, VideoInfo
+from server.settings import Settings
+from server.tasks.response import Response
+
+Interval = Annotated[int, Meta(ge=1, le=10**9)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Language = Annotated[str, Meta(min_length=2, max_length=16)]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The fields of a request that belong to one task, with defaults and limits.
+
+    `extensions` names the fields that the original service does not have: they enter the
+    `config_hash` only where they are not at their default.
+    """
+
+    extensions: ClassVar[frozenset[str]] = frozenset()
+
+
+class RunsOn(Enum):
+    """Which workers may run a task."""
+
+    DEVICE = auto()
+    """Any worker of DEVICES."""
+    CPU = auto()
+    """The workers of DEVICES that run on a CPU; the CPU worker where there is none."""
+    CPU_WORKER = auto()
+    """The CPU worker, which is there whatever DEVICES says."""
+
+
+@dataclass(frozen=True)
+class FrameInput:
+    """Every `interval`th frame, in chunks of `chunk_frames`.
+
+    Each chunk but the first begins with the last `context` frames of the one before it. Frames
+    are scaled down so that their longer side has `longest_side` pixels; None keeps their size.
+    """
+
+    interval: int
+    chunk_frames: int
+    context: int = 0
+    longest_side: int | None = None
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """The audio, mono at 16 kHz, in windows of up to `window_ms` milliseconds."""
+
+    window_ms: float
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+StateT = TypeVar("StateT")
+
+
+class Task(ABC, Generic[OptionsT, StateT]):
+    """One kind of analysis.
+
+    The results of chunks are folded in order into a state, which is plain data and belongs to one
+    request: `start`, then `add` for each result, then `finish` and `fields`. A chunk whose worker
+    dies is sent again before its result is folded, so a fold never sees a result twice.
+    """
+
+    name: ClassVar[str]
+    """As in the route: /infer/{name}."""
+    options: ClassVar[type[Options]]
+    response: ClassVar[type[Response]]
+    result: ClassVar[Any]
+    """The type of what a worker returns for one chunk."""
+    producer: ClassVar[str]
+    package: ClassVar[str]
+    """The distribution whose installed version is `producer_version`."""
+    worker: ClassVar[str]
+    """The module that workers import: it has `Spec` and `load`, see gpu_workers.model."""
+
+    def with_defaults(self, options: OptionsT, settings: Settings) -> OptionsT:
+        """The options, with defaults that depend on the deployment filled in."""
+        return options
+
+    def config(self, options: OptionsT) -> dict[str, Any]:
+        """What `config_hash` is computed from."""
+        defaults = msgspec.structs.asdict(self.options())
+        fields = msgspec.structs.asdict(options)
+        extensions = self.options.extensions
+        return {k: v for k, v in fields.items() if k not in extensions or v != defaults[k]}
+
+    @abstractmethod
+    def needs(self, options: OptionsT) -> FrameInput | AudioInput:
+        """The part of a video that the task works on."""
+
+    def runs_on(self, options: OptionsT) -> RunsOn:
+        """Which workers may run it."""
+        return RunsOn.DEVICE
+
+    def weights(self, options: OptionsT) -> tuple[str, ...]:
+        """The names of the files that its model is loaded from."""
+        return ()
+
+    def model_key(self, options: OptionsT) -> str:
+        """Identifies the resident model that these options need."""
+        return self.name
+
+    def spec(self, options: OptionsT, state: StateT) -> Any:
+        """What the worker gets with the next chunk; its module's `Spec` is decoded from it."""
+        return options
+
+    def task_spec(self, options: OptionsT, state: StateT) -> TaskSpec:
+        """The spec as messages carry it."""
+        encoded = msgspec.Raw(msgspec.msgpack.encode(self.spec(options, state)))
+        return TaskSpec(self.name, self.model_key(options), encoded)
+
+    def waits(self, options: OptionsT, state: StateT) -> bool:
+        """Whether the next chunk's spec depends on results that are not there yet."""
+        return False
+
+    @abstractmethod
+    def start(self) -> StateT:
+        """The state before the first chunk."""
+
+    @abstractmethod
+    def add(self, state: StateT, result: Any) -> Sequence[Any]:
+        """Fold the next result into the state; returns the response's items that it brings."""
+
+    def finish(self, state: StateT, video: VideoInfo, span: MediaRange) -> Any:
+        """What one more message to a worker carries once all chunks are folded; None for none.
+
+        The result of that message is folded like any other.
+        """
+        return None
+
+    @abstractmethod
+    def fields(self, options: OptionsT, state: StateT) -> dict[str, Any]:
+        """The task's own fields of the response."""
+
+
+class ListTask(Task[OptionsT, list[Any]]):
+    """A task whose results are lists of items; its response holds them all in `items_field`."""
+
+    items_field: ClassVar[str] = "detections"
+
+    def start(self) -> list[Any]:
+        """No items."""
+        return []
+
+    def add(self, state: list[Any], result: list[Any]) -> Sequence[Any]:
+        """Append the items."""
+        state += result
+        return result
+
+    def fields(self, options: OptionsT, state: list[Any]) -> dict[str, Any]:
+        """The items."""
+        return {self.items_field: state}
