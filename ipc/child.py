@@ -15,7 +15,7 @@ from typing import Any
 
 from ipc import logs, malloc
 from ipc.channel import Endpoint
-from ipc.messages import Failed, FromChild, Heartbeat, Ready, Stop, activity
+from ipc.messages import Failed, FromChild, Heartbeat, Infer, Load, Ready, Stop, activity
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
@@ -83,15 +83,16 @@ def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
         return Failed(request.id, error.code, error.detail, error.field)
     except Exception:
         log.exception("request failed")
-        return Failed(request.id, "internal_error", _internal_error(activity(request)))
+        return Failed(request.id, "internal_error", _internal_error(request))
     finally:
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         log.debug("request answered", extra={"activity": activity(request), "ms": elapsed_ms})
         logs.request_id.set(None)
 
 
-def _internal_error(what: str) -> str:
+def _internal_error(request: Any) -> str:
     """What a client learns of a fault of ours; the log has the exception."""
+    what = request.spec.task if isinstance(request, Load | Infer) else activity(request)
     return (
         f"The service failed at {what!r}, in a way that it should not. Its log has the details "
         "under this request's X-Request-ID; please report them."

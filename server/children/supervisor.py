@@ -246,7 +246,8 @@ class Child:
                     }
                 )
                 incarnation.ready.set()
-                log.info("child ready", extra={"child": self.spec.name, "pid": message.pid})
+                about = {"pid": message.pid, "models": sorted(message.models)}
+                log.info("child ready", extra={"child": self.spec.name} | about)
                 self._set_state("ready")
             case Heartbeat():
                 self.heartbeat = message

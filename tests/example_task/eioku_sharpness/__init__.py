@@ -1,0 +1,1 @@
+"""An example task: how sharp and how bright each sampled frame is."""
