@@ -1,1 +1,1 @@
-"""Load generation, comparison with other ways to do the job, and the clips for both."""
+"""Load generation, comparison with alternatives, and the test clips for both."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure the service, this machine, and what one would use instead."""
+"""`python -m bench`: measure the service, this machine, and the alternatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.overhead import command as overhead
 from bench.overhead import scaling
 from bench.reporting.tables import RESULTS, write_results
 
-# Each has `configure(parser)`, and `run(arguments)`, which measures and returns its tables.
+# Each module has `configure(parser)`, and `run(arguments)`, which measures and returns its tables.
 MEASUREMENTS: dict[str, ModuleType] = {
     "limits": limits,
     "compare": compare,
@@ -28,7 +28,7 @@ MEASUREMENTS: dict[str, ModuleType] = {
 
 
 def main() -> int:
-    """Run what the command line names; returns the exit code."""
+    """Run the command from the command line; return the exit code."""
     arguments = _parser().parse_args()
     console = Console()
     command = "python -m bench " + " ".join(sys.argv[1:])
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=first_line, description=module.__doc__)
         _common(command, write=None)
         module.configure(command)
-    everything = commands.add_parser("all", help="all of them; the tables go into RESULTS.md")
+    everything = commands.add_parser("all", help="run all; the tables go into RESULTS.md")
     _common(everything, write=RESULTS)
     for module in MEASUREMENTS.values():
         module.configure(everything)
@@ -62,10 +62,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _common(command: argparse.ArgumentParser, write: Path | None) -> None:
-    command.add_argument("--quick", action="store_true", help="fewer points: minutes in all")
-    command.add_argument("--write", type=Path, default=write, help="a Markdown file for the tables")
+    command.add_argument("--quick", action="store_true", help="fewer points: minutes in total")
+    command.add_argument("--write", type=Path, default=write, help="Markdown file for the tables")
     command.add_argument(
-        "--output", type=Path, default=Path("bench-output"), help="a folder for all else"
+        "--output", type=Path, default=Path("bench-output"), help="folder for all other output"
     )
 
 

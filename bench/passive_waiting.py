@@ -1,4 +1,4 @@
-"""How the threads of the measuring process wait for each other: as those of the service do."""
+"""Makes the measuring process's OpenMP threads wait as the service's do."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 def wait_passively() -> None:
-    """Let OpenMP's threads sleep where they wait, if nobody has chosen; before torch is imported.
+    """Make OpenMP threads sleep while they wait, unless configured; call before importing torch.
 
-    The service's workers do. Threads that spin lose a time slice at every barrier as soon as
-    anything else runs on their core: a ResNet-18 took 20 times as long on two busy cores. If only
-    the libraries had to pay that, the service would win for no merit of its own.
+    The service's workers do so. Threads that spin lose a time slice at every barrier as soon as
+    anything else runs on their core: ResNet-18 took 20 times as long on two busy cores. If only
+    the libraries paid that, the comparison would be unfair.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

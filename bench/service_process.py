@@ -1,4 +1,4 @@
-"""A service of one's own: started on a free port, stopped when done."""
+"""Runs a private instance of the service on a free port."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ POLL_S = 0.1
 
 
 class ServiceFailed(Exception):
-    """The service ended, or did not become ready in time; the message says where its log is."""
+    """The service ended, or was not ready in time; the message says where its log is."""
 
 
 @contextmanager
 def service(log_path: Path, module: str = "server", **environ: str) -> Iterator[httpx.Client]:
-    """Start `python -m server`, yield a client of it once it is ready, and stop it at the end.
+    """Start `python -m server`, yield a client once it is ready, and stop it at the end.
 
-    `module` is another that serves in the same way.
+    `module` is an alternative module that starts the service in the same way.
 
     Raises ServiceFailed.
     """
@@ -58,7 +58,7 @@ def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log_pat
             if client.get("/readyz").status_code == 200:
                 return
         except httpx.TransportError:
-            pass  # it does not listen yet
+            pass  # not listening yet
         time.sleep(POLL_S)
     raise ServiceFailed(f"The service did not start; its log is {log_path}.")
 
@@ -72,7 +72,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

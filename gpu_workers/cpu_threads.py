@@ -1,8 +1,8 @@
-"""Independent pieces of work on a CPU's cores, a thread each.
+"""Runs independent work items on the CPU's cores, one thread per item.
 
-torch spreads every step of a network over the cores, and waits for all of them after each. Many
-small steps then mostly wait, above all where other processes want the cores too. Here a thread
-takes its piece through all steps alone, which gives the same digits on any number of cores.
+torch splits every layer of a network over all cores and synchronises after each one. Small layers
+then mostly wait, above all when other processes use the cores too. Here one thread takes an item
+through all layers, which gives bit-identical results for any number of cores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Done = TypeVar("Done")
 
 
 def each_alone(work: Callable[[Piece], Done], pieces: Iterable[Piece]) -> list[Done]:
-    """`work` on each piece, without gradients, on as many threads as torch has for the caller."""
+    """Run `work` on each piece, without gradients, on `torch.get_num_threads()` threads."""
     count = torch.get_num_threads()
     inferring = torch.inference_mode()(work)
     return list(map(inferring, pieces) if count == 1 else _threads(count).map(inferring, pieces))
@@ -27,5 +27,5 @@ def each_alone(work: Callable[[Piece], Done], pieces: Iterable[Piece]) -> list[D
 
 @cache
 def _threads(count: int) -> ThreadPoolExecutor:
-    """Threads in each of which torch has one thread; the caller's number stays as it is."""
+    """A pool whose threads use one torch thread each; the caller's thread count is unchanged."""
     return ThreadPoolExecutor(count, "alone", torch.set_num_threads, (1,))

@@ -1,7 +1,7 @@
-"""What objects and faces share: a YOLO network, its letterbox, and its non-maximum suppression.
+"""YOLO network, letterbox and non-maximum suppression (NMS), shared by objects and faces.
 
-The numbers are those of `YOLO(path).predict(frames)` of the ultralytics package, whose own parts
-are run here in batches and without its loaders, threads and downloads.
+The numbers equal those of ultralytics' `YOLO(path).predict(frames)`. This module runs the same
+parts in batches, without the package's loaders, threads and downloads.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ipc.arena import Pixels
 from ipc.messages import FrameRef
 from ipc.results import BBox, Detection
 
-# What predict() uses where it is told nothing else.
+# Defaults of predict().
 IOU_THRESHOLD = 0.7
 MAX_DETECTIONS = 300
 
-FRAMES_ALONE = 2  # that a thread of a CPU takes at a time
+FRAMES_ALONE = 2  # frames per CPU thread in one forward pass
 
 LIBRARIES = ("torch", "torchvision", "ultralytics")
 
@@ -39,11 +39,11 @@ _LABELS_SHOWN = 20
 
 
 class Boxes(NamedTuple):
-    """What the network finds: a (found, 6 or more) float32 CPU tensor for each frame.
+    """The network's output: one (found, 6 or more) float32 CPU tensor per frame.
 
     The columns are x1, y1, x2, y2 in pixels of the network's input, which is `input_size`
-    (height, width), then confidence, class, and keypoints where the model has them. The rows
-    are ordered by falling confidence.
+    (height, width), then confidence, class, and keypoints if the model has them. Rows are sorted
+    by descending confidence.
     """
 
     input_size: tuple[int, int]
@@ -51,15 +51,15 @@ class Boxes(NamedTuple):
 
 
 class Yolo:
-    """A YOLO detector from an ultralytics checkpoint; one with keypoints gives its boxes.
+    """A YOLO detector from an ultralytics checkpoint; of a pose model, only the boxes are used.
 
-    Raises ModelUnavailable where the file is no such checkpoint.
+    Raises ModelUnavailable if the file is not such a checkpoint.
     """
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         network = _read_checkpoint(path).fuse(verbose=False).eval()
         network = network.to(runtime.device, memory_format=torch.channels_last)
-        # Half precision has steps of 0.5 px at 640 px, bfloat16 of 4: the head stays in fp32.
+        # At 640 px, fp16 resolves 0.5 px and bf16 4 px: the head stays in fp32.
         network.model[:-1].to(runtime.dtype)
         network.model[-1].register_forward_pre_hook(_feed_float32)
         self._network = network
@@ -72,8 +72,8 @@ class Yolo:
         """Scale (height, width, 3) frames to a longer side of `size` and pad them with grey.
 
         Returns a (frames, 3, rows, columns) uint8 CPU tensor in channels_last order. Rows and
-        columns are the fewest multiples of the stride that hold the frames; frames of several
-        sizes are all padded to squares.
+        columns are the smallest multiples of the stride that fit the frames. If the frames differ
+        in size, all are padded to squares.
         """
         side = -(-size // self._stride) * self._stride
         same_size = len({frame.shape for frame in frames}) == 1
@@ -85,9 +85,9 @@ class Yolo:
     def detect(
         self, batch: torch.Tensor, confidence: float, classes: Sequence[str] | None = None
     ) -> Boxes:
-        """Find what is in a letterboxed batch with more than `confidence`.
+        """Detect objects with a confidence above `confidence` in a letterboxed batch.
 
-        Raises UnknownClass where `classes`, the labels to keep, has one that the model lacks.
+        Raises UnknownClass if `classes`, the labels to keep, contains one that the model lacks.
         """
         class_ids = None if classes is None else self._class_ids(classes)
         found = non_max_suppression(
@@ -97,13 +97,13 @@ class Yolo:
             class_ids,
             max_det=MAX_DETECTIONS,
             nc=self._class_count,
-            max_time_img=inf,  # a slow machine must not lose frames
+            max_time_img=inf,  # no time limit: a slow machine must not drop frames
             end2end=self._network.end2end,
         )
         return Boxes((batch.shape[2], batch.shape[3]), [rows.cpu() for rows in found])
 
     def _predict(self, batch: torch.Tensor) -> torch.Tensor:
-        """What the network says of each anchor, (frames, rows, anchors) or as its head has it."""
+        """The head's raw output per anchor: (frames, rows, anchors), or the head's own shape."""
 
         def forward(frames: torch.Tensor) -> torch.Tensor:
             predictions: torch.Tensor = self._network(frames.to(self._dtype) / 255)[0]
@@ -126,7 +126,7 @@ class Yolo:
 def detections(
     refs: Sequence[FrameRef], boxes: Boxes, label_of: Callable[[int], str]
 ) -> list[Detection]:
-    """Scale boxes back to the pixels of their frames, clipped to them."""
+    """Scale boxes to the pixels of their frames and clip them to the frame."""
     items = []
     for ref, rows in zip(refs, boxes.frames, strict=True):
         corners = scale_boxes(boxes.input_size, rows[:, :4].clone(), (ref.height, ref.width))
@@ -146,12 +146,12 @@ def detections(
 
 
 def _read_checkpoint(path: Path) -> DetectionModel:
-    """The network in a checkpoint, in float32; only known classes are ever unpickled."""
+    """Load a checkpoint's network in fp32. Only known classes are unpickled."""
     try:
         checkpoint, _ = torch_safe_load(str(path), safe_only=True)
         network = checkpoint.get("ema") or checkpoint["model"]
         head = network.model[-1]
-    except Exception as error:  # whatever the unpickler meets in a file that is no checkpoint
+    except Exception as error:  # the unpickler may raise anything on another kind of file
         raise ModelUnavailable(
             f"{path.name} is no YOLO checkpoint: {_first_line(error)}"
         ) from error

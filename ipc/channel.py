@@ -1,7 +1,7 @@
-"""The line between the front and one child: a bounded queue of requests, a pipe of replies.
+"""The channel between the front and one child: a bounded queue of requests, a pipe of replies.
 
-A child that dies can leave its queue locked or a reply half written, so a channel serves one
-process and is thrown away with it. The pipe's end is how the front learns of a death.
+A child that dies can leave its queue locked or a reply half written. So a channel serves one
+process and is discarded with it. The front detects the death by the closed pipe.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 class Endpoint(Generic[Request]):
-    """The child's side; travels to it as an argument of its entry point."""
+    """The child's end; passed to its entry point as an argument."""
 
     def __init__(self, requests: multiprocessing.Queue[bytes], replies: Connection) -> None:
         self._requests = requests
         self._replies = replies
 
     def open(self, accepts: Any) -> None:
-        """Prepare to decode requests of the union `accepts`; called once, in the child."""
+        """Prepare to decode requests of the union `accepts`. Call once, in the child."""
         self._decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(accepts)
         self._encoder = msgspec.msgpack.Encoder()
         self._lock = threading.Lock()
 
     def receive(self, timeout_s: float) -> Request | None:
-        """The next request, or None where none came in time."""
+        """Return the next request, or None after `timeout_s`."""
         try:
             return self._decoder.decode(self._requests.get(timeout=timeout_s))
         except queue.Empty:
             return None
 
     def send(self, message: FromChild) -> None:
-        """Reply; from any thread."""
+        """Send a reply; thread-safe."""
         encoded = self._encoder.encode(message)
         with self._lock:
             self._replies.send_bytes(encoded)
 
 
 class Channel:
-    """The front's side."""
+    """The front's end."""
 
     def __init__(self, capacity: int) -> None:
         self._requests: multiprocessing.Queue[bytes] = SPAWN.Queue(capacity)
@@ -57,26 +57,26 @@ class Channel:
         self._decoder: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
 
     def endpoint(self) -> Endpoint[object]:
-        """What the child is started with."""
+        """The endpoint to pass to the child."""
         return Endpoint(self._requests, self._child_replies)
 
     def started(self) -> None:
-        """Let go of the child's end of the pipe, so that the child's death closes it."""
+        """Close our copy of the child's pipe end, so that the child's death closes the pipe."""
         self._child_replies.close()
 
     def send(self, message: object) -> None:
-        """Queue a request; raises queue.Full past the capacity."""
+        """Queue a request; raises queue.Full if the queue is at capacity."""
         self._requests.put_nowait(self._encoder.encode(message))
 
     def receive(self) -> FromChild:
-        """Wait for the next reply; raises EOFError once the child is dead."""
+        """Wait for the next reply; raises EOFError if the child is dead."""
         try:
             return self._decoder.decode(self._replies.recv_bytes())
         except OSError as error:
             raise EOFError from error
 
     def close(self) -> None:
-        """Drop what is queued; the child is dead."""
+        """Discard queued requests. Call only when the child is dead."""
         self._requests.cancel_join_thread()
         self._requests.close()
         self._replies.close()

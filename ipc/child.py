@@ -1,4 +1,4 @@
-"""The life of a child process: configure, get ready, answer requests, stop with its parent."""
+"""The lifecycle of a child process: configure, get ready, answer requests, exit with its parent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class TaskError(Exception):
-    """A request that cannot be answered, for the reason `code` of the contract.
+    """A request that fails with the API's error code `code`.
 
     `field` names the field of the client's request that is at fault, if one is.
     """
@@ -37,9 +37,10 @@ class TaskError(Exception):
 
 
 def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: object) -> None:
-    """The target of every child: import `entry` ("module:function") and call it.
+    """Entry point of every child: import `entry` ("module:function") and call it.
 
-    Signals are the front's to act on: a terminal sends Ctrl-C to every process of the group.
+    SIGINT and SIGTERM are ignored: Ctrl-C in a terminal reaches the whole process group, and
+    only the front acts on it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -49,7 +50,7 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     module, function = entry.split(":")
     getattr(importlib.import_module(module), function)(endpoint, config)
     logging.shutdown()
-    os._exit(0)  # there is nothing to save, and taking torch down in order takes seconds
+    os._exit(0)  # nothing to save, and an orderly shutdown of torch takes seconds
 
 
 def serve(
@@ -59,7 +60,7 @@ def serve(
     heartbeat: Callable[[], Heartbeat] = Heartbeat,
     idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Say ready, then answer requests until told to stop; `idle` is called while none comes."""
+    """Send `ready`, then answer requests until told to stop; call `idle` while there are none."""
     endpoint.send(ready)
     threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
     while True:
@@ -100,7 +101,7 @@ def _internal_error(request: Any) -> str:
 
 
 def _die_with_parent() -> None:
-    """However the front ends, its children do not outlive it."""
+    """Exit when the front ends, however it ends."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -108,12 +109,12 @@ def _die_with_parent() -> None:
 
 
 def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
-    """Tell the front every second that this interpreter runs."""
+    """Send the front a heartbeat every second; it shows that this interpreter runs."""
     stopped = threading.Event()
     while not stopped.wait(HEARTBEAT_S):
         try:
             endpoint.send(heartbeat())
         except OSError:
-            os._exit(1)  # the front is gone, or has given this process up
+            os._exit(1)  # the front is dead, or has discarded this process
         except Exception:
-            log.exception("no heartbeat: what it was to tell could not be found out")
+            log.exception("no heartbeat: its content could not be collected")

@@ -1,4 +1,4 @@
-"""JSON logs: one object a line, with the id of the request that it belongs to."""
+"""JSON logs: one object per line, with the id of the request that caused it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """Renders a record and its `extra` fields as one JSON object."""
+    """Formats a record and its `extra` fields as one JSON object."""
 
     def __init__(self, process_name: str) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
         self._encoder = msgspec.json.Encoder(enc_hook=str)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON, the exception's traceback included as a string."""
+        """Return one line of JSON, with the exception's traceback as a string."""
         event: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{record.msecs:03.0f}Z",
@@ -41,7 +41,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(process_name: str, level: str) -> None:
-    """Send every log record of this process to standard error as JSON."""
+    """Write all log records of this process to standard error as JSON."""
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(JsonFormatter(process_name))
     logging.basicConfig(level=level, handlers=[output], force=True)

@@ -1,1 +1,1 @@
-"""Test clips whose content is known."""
+"""Test clips with known content."""

@@ -1,4 +1,4 @@
-"""Backgrounds to draw on: gradients, textures, photographs and lettering."""
+"""Backgrounds to draw on: gradients, textures, photographs and text."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,7 @@ PHOTOS = ("bus.jpg", "zidane.jpg")
 
 
 def gradient(width: int, height: int, first: Colour, second: Colour, angle: float) -> Frame:
-    """A blend from one colour to another along a direction in radians, (height, width, 3)."""
+    """A gradient between two colours along a direction in radians, (height, width, 3)."""
     across = np.linspace(-1, 1, width, dtype=np.float32) * np.cos(angle)
     down = np.linspace(-1, 1, height, dtype=np.float32) * np.sin(angle)
     return _blend(across + down[:, None], first, second)
@@ -25,7 +25,7 @@ def gradient(width: int, height: int, first: Colour, second: Colour, angle: floa
 def clouds(
     rng: np.random.Generator, width: int, height: int, first: Colour, second: Colour
 ) -> Frame:
-    """Fractal noise between two colours: six octaves, each half as strong as the last."""
+    """Fractal noise between two colours: six octaves, each with half the previous amplitude."""
     noise = np.zeros((height, width), np.float32)
     for octave in range(6):
         cells = rng.random(size=(3 * 2**octave, 5 * 2**octave), dtype=np.float32)
@@ -34,7 +34,7 @@ def clouds(
 
 
 def bricks(rng: np.random.Generator, width: int, height: int, colour: Colour) -> Frame:
-    """A wall of bricks, each of its own shade; a brick is three times as wide as high."""
+    """A brick wall with a random shade per brick; a brick is three times as wide as high."""
     high = max(8, height // int(rng.integers(9, 18)))
     long = 3 * high
     frame = np.full((height, width, 3), 60, np.uint8)
@@ -46,7 +46,7 @@ def bricks(rng: np.random.Generator, width: int, height: int, colour: Colour) ->
 
 
 def stripes(width: int, height: int, first: Colour, second: Colour, angle: float) -> Frame:
-    """Soft stripes between two colours along a direction in radians."""
+    """Smooth stripes between two colours along a direction in radians."""
     across = np.arange(width, dtype=np.float32) * np.cos(angle)
     down = np.arange(height, dtype=np.float32) * np.sin(angle)
     wave = np.sin((across + down[:, None]) * (24 * np.pi / width))
@@ -55,10 +55,10 @@ def stripes(width: int, height: int, first: Colour, second: Colour, angle: float
 
 @cache
 def photo(name: str) -> Frame:
-    """One of PHOTOS, which the ultralytics package carries, as RGB (height, width, 3).
+    """One of PHOTOS, which ship with the ultralytics package, as RGB (height, width, 3).
 
-    The package is found but not imported: that would load torch. Raises FileNotFoundError
-    where the package is absent.
+    The package is located but not imported, because importing it loads torch. Raises
+    FileNotFoundError if it is not installed.
     """
     spec = find_spec("ultralytics")
     if spec is None or spec.origin is None:
@@ -69,9 +69,9 @@ def photo(name: str) -> Frame:
 def window(
     picture: Frame, width: int, height: int, centre: tuple[float, float], zoom: float
 ) -> Frame:
-    """A width × height view into a picture; zoom 1 is the largest that stays inside.
+    """A width × height view into an image; zoom 1 is the largest view that fits.
 
-    `centre` goes from 0 to 1 over all the places that the view can have.
+    `centre` ranges from 0 to 1 over all possible positions of the view.
     """
     tall, wide = picture.shape[:2]
     scale = max(width / wide, height / tall) * zoom
@@ -84,7 +84,7 @@ def window(
 
 
 def write(frame: Frame, lines: Sequence[str], x: int, y: int, size: float, colour: Colour) -> Frame:
-    """A copy of the frame with lines of text; x, y is the top left, size the letter height."""
+    """Copy the frame and draw lines of text; x, y is the top left, size the letter height."""
     image = Image.fromarray(frame)
     font = ImageFont.load_default(size)
     ImageDraw.Draw(image).multiline_text(
@@ -94,7 +94,7 @@ def write(frame: Frame, lines: Sequence[str], x: int, y: int, size: float, colou
 
 
 def _blend(ramp: npt.NDArray[np.float32], first: Colour, second: Colour) -> Frame:
-    """From one colour where the ramp is lowest to another where it is highest."""
+    """Map the ramp's minimum to the first colour and its maximum to the second."""
     share = (ramp - ramp.min()) / np.ptp(ramp)
     steps = np.linspace(first, second, 256).round().astype(np.uint8)
     frame: Frame = steps[(share * 255).astype(np.uint8)]

@@ -1,4 +1,4 @@
-"""The same video with other bytes, of which a cache that is keyed by content knows nothing."""
+"""Copies of a video with different bytes, to miss caches that are keyed by content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def distinct_copy(source: Path, target: Path, number: int) -> Path:
-    """Copy an MP4 and append a `free` box that holds `number`; returns `target`.
+    """Copy an MP4 and append a `free` box that contains `number`; return `target`.
 
     A `free` box is padding, which readers skip: ISO/IEC 14496-12, section 8.1.2.
     """

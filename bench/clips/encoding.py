@@ -1,4 +1,4 @@
-"""Encode pictures and sound into an MP4 whose index is in front, and stamp frame numbers."""
+"""Encodes images and audio into an MP4 with its index first, and stamps frame numbers."""
 
 import sys
 from collections.abc import Iterable
@@ -17,18 +17,18 @@ from bench.clips.shapes import Frame
 from bench.clips.sound import RATE, Sound
 
 _VIDEO_CODEC = next(name for name in ("libx264", "mpeg4") if name in av.codecs_available)
-_AUDIO_BLOCK = 1024  # what AAC encodes at a time
-_CELLS = 40  # a stamp's cell is a fortieth of the frame's width, on both sides
+_AUDIO_BLOCK = 1024  # samples per AAC frame
+_CELLS = 40  # a stamp's cell is 1/40 of the frame's width, in both directions
 _BITS = 18
 _MIN_CONTRAST = 100
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How a clip is encoded; `time_base` is the unit of PTS, by default a frame.
+    """How a clip is encoded; `time_base` is the unit of PTS, by default one frame.
 
-    `rotation` turns the stored pictures and tags the clip so that a player turns them back:
-    0, or 90, 180 or 270 degrees counterclockwise.
+    `rotation` rotates the stored images and tags the clip so that a player rotates them back:
+    0, 90, 180 or 270 degrees counterclockwise.
     """
 
     fps: int = 30
@@ -47,10 +47,10 @@ def encode(
     coding: Coding,
     sound: Sound | None = None,
 ) -> None:
-    """Write `count` frames of `size` (width, height), their PTS set, and stereo sound.
+    """Write `count` frames of `size` (width, height), with their PTS set, and stereo audio.
 
-    Keyframes come every `gop` frames and nowhere else. The same input gives the same bytes on
-    the same machine and library. A terminal sees a progress bar.
+    There is a keyframe exactly every `gop` frames. On the same machine and library version, equal
+    input gives equal bytes. On a terminal, shows a progress bar.
     """
     console = Console(stderr=True)
     with av.open(path, "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as clip:
@@ -74,7 +74,7 @@ def encode_sound(path: Path, sound: Sound) -> None:
 
 
 def video_frame(picture: Frame, pts: int) -> av.VideoFrame:
-    """An RGB picture (height, width, 3), both sides even, as a YUV 4:2:0 frame to encode."""
+    """Convert an RGB image (height, width, 3), both sides even, to a YUV 4:2:0 frame."""
     yuv = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
     frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
     frame.pts = pts
@@ -82,9 +82,9 @@ def video_frame(picture: Frame, pts: int) -> av.VideoFrame:
 
 
 def stamp(picture: npt.NDArray[np.uint8], index: int) -> None:
-    """Write a frame number into the top left of a picture (height, width[, 3]), in place.
+    """Draw a frame number into the top left of an image (height, width[, 3]), in place.
 
-    A row of square cells: white, black, then the number's bits from the highest, white for 1.
+    It is a row of square cells: white, black, then the number's bits, highest first, white for 1.
     """
     cell = picture.shape[1] / _CELLS
     bits = [1, 0] + [index >> bit & 1 for bit in reversed(range(_BITS))]
@@ -93,15 +93,15 @@ def stamp(picture: npt.NDArray[np.uint8], index: int) -> None:
 
 
 def read_stamp(picture: Frame) -> int:
-    """The frame number stamped on an RGB picture (height, width, 3), at any scale.
+    """Read the frame number stamped on an RGB image (height, width, 3), at any scale.
 
-    Raises ValueError where there is no stamp.
+    Raises ValueError if there is no stamp.
     """
     cell = picture.shape[1] / _CELLS
     row = picture[int(cell / 2), [int((place + 0.5) * cell) for place in range(2 + _BITS)]]
     white, black, *bits = row.mean(axis=1).tolist()
     if white - black < _MIN_CONTRAST:
-        raise ValueError("the picture carries no frame number")
+        raise ValueError("the image has no frame number")
     return int("".join(str(int(bit > (white + black) / 2)) for bit in bits), 2)
 
 
@@ -116,7 +116,7 @@ def _video_stream(
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
     stream.gop_size = coding.gop
-    stream.thread_count = 2  # fixed: the bytes depend on it
+    stream.thread_count = 2  # fixed, because the output bytes depend on it
     stream.codec_context.time_base = coding.time_base or Fraction(1, coding.fps)
     if coding.rotation:
         stream.set_display_rotation(coding.rotation)
@@ -124,7 +124,7 @@ def _video_stream(
 
 
 class _Track:
-    """The sound of a clip: mono samples written as stereo AAC, as far as the pictures are."""
+    """A clip's audio: mono samples written as stereo AAC, in step with the video."""
 
     def __init__(self, clip: av.container.OutputContainer, sound: Sound) -> None:
         self._clip = clip
@@ -144,6 +144,6 @@ class _Track:
             self._sample += _AUDIO_BLOCK
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write the remaining samples."""
         self.advance(len(self._sound) / RATE)
         self._clip.mux(self._stream.encode())

@@ -1,4 +1,4 @@
-"""Make test clips whose content is known: `python -m bench.clips demo|long|vfr|bench OUT.mp4`."""
+"""Makes test clips with known content: `python -m bench.clips demo|long|vfr|bench OUT.mp4`."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ _GREY = 90
 
 
 def make_demo(path: Path) -> Truth:
-    """29 s of 1280 × 720 at 30 fps: shapes, text, photographs, and speech-like sound."""
+    """29 s of 1280 × 720 at 30 fps: shapes, text, photographs, and speech-like audio."""
     scenes, silences = stories.demo(1280, 720), [(15.2, 18.2)]
     sound = speech(29, 3, silences)
     truth = truth_of(scenes, 1280, 720, 30, silences)
@@ -55,7 +55,7 @@ def make_bench(
     fps: int = 30,
     gop: int = 60,
 ) -> Truth:
-    """The benchmark clip: a cut every 4 s, shapes, text, photographs, sound; frames stamped."""
+    """The benchmark clip: a cut every 4 s, shapes, text, photographs, audio; frames stamped."""
     scenes = stories.takes(11, seconds, 4, width, height)
     silences = [(start, start + 2.5) for start in range(10, int(seconds) - 2, 20)]
     sound = speech(seconds, 5, silences)
@@ -63,7 +63,7 @@ def make_bench(
 
 
 def bench_clip(folder: Path, quick: bool) -> Path:
-    """The 1080p30 clip in `folder`, of 60 s, or of 20 s; made where it is not there."""
+    """Return the 1080p30 clip in `folder`, 60 s long, or 20 s if `quick`; make it if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ("bench-20s.mp4" if quick else "bench.mp4")
     if not path.exists():
@@ -80,31 +80,31 @@ def make_small(
     audio: bool = True,
     seed: int = 1,
 ) -> Truth:
-    """A clip for tests: a cut every second, frames stamped, another content for each seed."""
+    """A clip for tests: a cut every second, frames stamped, different content for each seed."""
     scenes = stories.takes(seed, seconds, 1, width, height)
     sound = speech(seconds, seed) if audio else None
     return _film(path, scenes, (width, height), Coding(fps, gop=fps), sound)
 
 
 def make_silent(path: Path, seconds: float = 2) -> Truth:
-    """A small clip whose sound is all zero."""
+    """A small clip whose audio is all zero."""
     scenes = stories.takes(2, seconds, 1, 320, 180)
     return _film(path, scenes, (320, 180), Coding(), silence(seconds), [(0.0, seconds)])
 
 
 def make_rotated(path: Path, degrees: int = 90, seconds: float = 2) -> Truth:
-    """A small clip, upright 320 × 180, stored turned by 90, 180 or 270° and tagged so."""
+    """A small clip, upright 320 × 180, stored rotated by 90, 180 or 270° and tagged so."""
     scenes = stories.takes(3, seconds, 1, 320, 180)
     return _film(path, scenes, (320, 180), Coding(rotation=degrees), None)
 
 
 def make_audio(path: Path, seconds: float = 3) -> None:
-    """A file with sound only."""
+    """An audio-only file."""
     encode_sound(path, speech(seconds, 4))
 
 
 def make_vfr(path: Path, frames: int = 60, width: int = 320, height: int = 180) -> list[int]:
-    """A clip of variable frame rate, frames stamped; returns the PTS of each in ms."""
+    """A clip of variable frame rate, frames stamped; returns each frame's PTS in ms."""
     rng = np.random.default_rng(9)
     gaps_ms = rng.choice([20, 33, 40, 100, 250], frames - 1)
     pts_ms = [0, *np.cumsum(gaps_ms).tolist()]
@@ -125,7 +125,7 @@ def make_long(
     fps: int = 30,
     gop: int = 300,
 ) -> Truth:
-    """A long clip that is cheap to encode: grey, but for the stamp and one star that moves."""
+    """A long clip that is fast to encode: grey, except for the stamp and one moving star."""
     side = _block_side(height)
     star = Shape("star", width / 2, height / 2, side * 0.45, 0, (255, 170, 30), (255, 255, 255))
     mover = Mover(star, (width / 2 - side, height / 2 - side), (0.05, 0.08, 0.1), 0)
@@ -136,13 +136,13 @@ def make_long(
 
 
 def truncate(path: Path, out: Path, fraction: float) -> None:
-    """Copy the first part of a clip; the index is in front, so that the cut hits frames."""
+    """Copy the first part of a clip; its index comes first, so the cut removes only frames."""
     content = path.read_bytes()
     out.write_bytes(content[: int(len(content) * fraction)])
 
 
 def main() -> None:
-    """Make one clip, and beside it OUT.truth.json with what the maker returns."""
+    """Make one clip, and next to it OUT.truth.json with the maker's return value."""
     makers: dict[str, Callable[[Path], Any]] = {
         "demo": make_demo,
         "long": make_long,
@@ -165,7 +165,7 @@ def _film(
     sound: Sound | None,
     silences: Sequence[tuple[float, float]] = (),
 ) -> Truth:
-    """Encode scenes with stamped frames; `size` is that of the upright picture."""
+    """Encode scenes with stamped frames; `size` is that of the upright image."""
     truth = truth_of(scenes, *size, coding.fps, silences)
     turns = coding.rotation // 90
     frames = (
@@ -184,7 +184,7 @@ def _stamped(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _grey_frames(shapes: Sequence[Shape], width: int, height: int) -> Iterator[av.VideoFrame]:
-    """One frame again and again, with only the stamp and the block of the shape drawn anew."""
+    """Repeat one frame; redraw only its stamp and the block with the shape."""
     frame = video_frame(np.full((height, width, 3), _GREY, np.uint8), 0)
     planes: list[Frame] = [
         np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes
@@ -209,7 +209,7 @@ def _block_side(height: int) -> int:
 
 
 def _paste(planes: Sequence[npt.NDArray[np.uint8]], block: Frame, left: int, top: int) -> None:
-    """Put a square RGB block with even sides into the Y, U and V planes, at an even place."""
+    """Copy a square RGB block with even sides into the Y, U and V planes, at even offsets."""
     side = len(block)
     yuv = cv2.cvtColor(block, cv2.COLOR_RGB2YUV_I420).ravel()
     planes[0][top : top + side, left : left + side] = yuv[: side * side].reshape(side, side)

@@ -1,4 +1,4 @@
-"""What clips show: scenes of moving shapes, lettering and photographs, and the truth of each."""
+"""Clip content: scenes of moving shapes, text and photographs, with their ground truth."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from bench.clips.shapes import Box, Colour, Frame, Shape, draw, random_shape
 
 @dataclass(frozen=True)
 class Shown:
-    """A text or the name of a photograph, and the frames it is on: from first to last."""
+    """A text or a photograph's name, and its first and last frame."""
 
     what: str
     first_frame: int
@@ -20,7 +20,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a clip shows. A cut is the index of the first frame after it; silences are in s."""
+    """A clip's ground truth. A cut is the index of the first frame after it; silences are in s."""
 
     width: int
     height: int
@@ -35,15 +35,15 @@ class Truth:
 
 @dataclass(frozen=True)
 class Mover:
-    """A shape that swings around its place, `reach` pixels (x, y), and turns."""
+    """A shape that swings around its position by `reach` pixels (x, y), and rotates."""
 
     shape: Shape
     reach: tuple[float, float]
-    turns_per_s: tuple[float, float, float]  # across, down, around itself
+    turns_per_s: tuple[float, float, float]  # horizontal swing, vertical swing, rotation
     phase: float
 
     def at(self, seconds: float) -> Shape:
-        """The shape after some seconds."""
+        """The shape after the given seconds."""
         across, down, around = (2 * np.pi * seconds * turns for turns in self.turns_per_s)
         return replace(
             self.shape,
@@ -55,7 +55,7 @@ class Mover:
 
 @dataclass(frozen=True)
 class Scene:
-    """One take: `backdrop` draws a fresh RGB frame for the share of the scene (0 to 1) over."""
+    """One scene; `backdrop` draws a new RGB frame for a position (0 to 1) within the scene."""
 
     seconds: float
     backdrop: Callable[[float], Frame]
@@ -64,13 +64,13 @@ class Scene:
     photo: str | None = None
 
     def shapes(self, seconds: float) -> list[Shape]:
-        """The shapes in view after some seconds."""
+        """The visible shapes after the given seconds."""
         return [mover.at(seconds) for mover in self.movers]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text: its left and top, and its size, as shares of the frame's height."""
+    """A line of text: left, top and size, as fractions of the frame's height."""
 
     text: str
     x: float
@@ -80,7 +80,7 @@ class Line:
 
 
 def play(scenes: Sequence[Scene], fps: int) -> Iterator[Frame]:
-    """Draw the frames of scenes, one after the other, as RGB (height, width, 3)."""
+    """Draw the frames of the scenes, in sequence, as RGB (height, width, 3)."""
     for scene in scenes:
         count = round(scene.seconds * fps)
         for index in range(count):
@@ -96,7 +96,7 @@ def truth_of(
     fps: int,
     silences: Sequence[tuple[float, float]],
 ) -> Truth:
-    """What `play` shows of the scenes, without drawing it."""
+    """The ground truth of what `play` draws, without drawing it."""
     texts: list[Shown] = []
     photos: list[Shown] = []
     boxes: list[tuple[Box, ...]] = []
@@ -126,7 +126,7 @@ def truth_of(
 def parade(
     rng: np.random.Generator, seconds: float, picture: Frame, labels: Sequence[str]
 ) -> Scene:
-    """Shapes of the given labels that swing and turn, each in a column of its own."""
+    """Shapes with the given labels that swing and rotate, each in its own column."""
     height, width = picture.shape[:2]
     column = width / len(labels)
     movers = []
@@ -134,13 +134,13 @@ def parade(
         radius = min(column, height) * rng.uniform(0.22, 0.34)
         shape = random_shape(rng, label, (place + 0.5) * column, height / 2, radius)
         turns = rng.uniform(0.15, 0.3), rng.uniform(0.15, 0.3), rng.uniform(-0.12, 0.12)
-        reach = 0.46 * column - radius, 0.45 * height - radius  # a stamp stays clear of them
+        reach = 0.46 * column - radius, 0.45 * height - radius  # keep clear of the stamp
         movers.append(Mover(shape, reach, turns, rng.uniform(0, 2 * np.pi)))
     return Scene(seconds, lambda _: picture.copy(), tuple(movers))
 
 
 def card(seconds: float, picture: Frame, lines: Sequence[Line]) -> Scene:
-    """Lettering that stands still on a picture."""
+    """Static text on an image."""
     height = picture.shape[0]
     for line in lines:
         left, top = round(line.x * height), round(line.y * height)
@@ -155,7 +155,7 @@ def pan(
     start: tuple[float, float, float],
     end: tuple[float, float, float],
 ) -> Scene:
-    """A slow move over a photograph; start and end are a centre (0 to 1, twice) and a zoom."""
+    """A slow pan over a photograph; start and end are a centre (0 to 1, twice) and a zoom."""
 
     def view(share: float) -> Frame:
         x, y, zoom = (a + (b - a) * share for a, b in zip(start, end, strict=True))

@@ -1,4 +1,4 @@
-"""Draw labelled shapes whose bounding boxes are known exactly."""
+"""Draws labelled shapes with exactly known bounding boxes."""
 
 import colorsys
 from collections.abc import Iterable
@@ -14,15 +14,15 @@ Colour = tuple[int, int, int]
 
 LABELS = ("circle", "square", "triangle", "star")
 _CORNERS = {"circle": 90, "square": 4, "triangle": 3, "star": 10}
-_FRACTION_BITS = 4  # cv2 takes fixed-point corners: sixteenths of a pixel
+_FRACTION_BITS = 4  # cv2 takes fixed-point corners: 1/16 pixel
 _FILL = 0.86  # the rest of the radius is the rim
-_GAP = 8  # pixels between scattered shapes, at least
+_GAP = 8  # minimum distance in pixels between scattered shapes
 _TRIES = 10
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a labelled thing is: its top left corner and its size, in pixels."""
+    """A labelled bounding box: its top left corner and its size, in pixels."""
 
     label: str
     x: float
@@ -31,7 +31,7 @@ class Box:
     height: float
 
     def iou(self, other: "Box") -> float:
-        """Intersection over union of two boxes, whatever their labels."""
+        """Intersection over union of two boxes; labels are ignored."""
         right = min(self.x + self.width, other.x + other.width)
         bottom = min(self.y + self.height, other.y + other.height)
         shared = max(0.0, right - max(self.x, other.x)) * max(0.0, bottom - max(self.y, other.y))
@@ -95,7 +95,7 @@ def vivid(rng: np.random.Generator, brightness: tuple[float, float] = (0.7, 1.0)
 
 
 def random_shape(rng: np.random.Generator, label: str, x: float, y: float, radius: float) -> Shape:
-    """A shape of the given label and place, with a seeded angle, fill and rim."""
+    """A shape with the given label and position, and a seeded angle, fill and rim."""
     fill = vivid(rng)
     shade = rng.choice([0.35, 0.55])
     dark = tuple(round(channel * shade) for channel in fill)
@@ -106,9 +106,9 @@ def random_shape(rng: np.random.Generator, label: str, x: float, y: float, radiu
 def scatter(
     rng: np.random.Generator, width: int, height: int, count: int, radius: tuple[float, float]
 ) -> list[Shape]:
-    """At most `count` shapes, whole and apart from each other, in a frame of width × height.
+    """At most `count` shapes that neither overlap nor cross the border of a width × height frame.
 
-    Radii are drawn evenly on a log scale; a shape that finds no room in ten tries is left out.
+    Radii are log-uniform; a shape that does not fit in ten tries is omitted.
     """
     shapes: list[Shape] = []
     for size in np.exp(rng.uniform(np.log(radius[0]), np.log(radius[1]), count)).tolist():

@@ -1,4 +1,4 @@
-"""Seeded sound that resembles speech: formant-synthesised syllables, words and pauses."""
+"""Seeded audio that resembles speech: formant-synthesised syllables, words and pauses."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _LEVEL = 0.3
 
 
 def speech(seconds: float, seed: int, silences: Sequence[tuple[float, float]] = ()) -> Sound:
-    """Mono samples from -1 to 1 at RATE; nothing at all within the silences (start, end) in s."""
+    """Mono samples from -1 to 1 at RATE; all zero within the silences (start, end) in s."""
     rng = np.random.default_rng(seed)
     sound = np.zeros(round(seconds * RATE), np.float32)
     now, words_left = 0.2, 5
@@ -36,12 +36,12 @@ def speech(seconds: float, seed: int, silences: Sequence[tuple[float, float]] = 
 
 
 def silence(seconds: float) -> Sound:
-    """Samples that are all zero, at RATE."""
+    """All-zero samples at RATE."""
     return np.zeros(round(seconds * RATE), np.float32)
 
 
 def _syllable(rng: np.random.Generator, pitch_hz: float) -> Sound:
-    """A consonant's hiss, half of the time, and a vowel that glides to another."""
+    """A consonant's noise, in half of the cases, and a vowel that glides to another."""
     vowel = _vowel(rng, pitch_hz * rng.uniform(0.93, 1.07), rng.uniform(0.11, 0.22))
     if rng.uniform() < 0.5:
         return vowel
@@ -50,7 +50,7 @@ def _syllable(rng: np.random.Generator, pitch_hz: float) -> Sound:
 
 
 def _vowel(rng: np.random.Generator, pitch_hz: float, seconds: float) -> Sound:
-    """The harmonics of a voice up to 4 kHz, weighted by the resonances of the vocal tract."""
+    """A voice's harmonics up to 4 kHz, weighted by the resonances of the vocal tract."""
     samples = round(seconds * RATE)
     glide = np.linspace(0, 1, samples, dtype=np.float32)[:, None]
     first, last = _VOWELS[rng.choice(len(_VOWELS), 2)]

@@ -17,7 +17,7 @@ def demo(width: int, height: int) -> list[Scene]:
     title = [
         Line("Eioku ML service", 0.16, 0.2, 0.17),
         Line("decode once,", 0.16, 0.5, 0.085, _PALE),
-        Line("answer six questions", 0.16, 0.62, 0.085, _PALE),
+        Line("run six models", 0.16, 0.62, 0.085, _PALE),
     ]
     thanks = [Line("Thank you", 0.5, 0.36, 0.16), Line("for watching", 0.5, 0.57, 0.09, _PALE)]
     dusk = backdrops.gradient(*size, (14, 22, 58), (92, 34, 120), 0.6)
@@ -39,7 +39,7 @@ def demo(width: int, height: int) -> list[Scene]:
 
 def takes(seed: int, seconds: float, scene_s: float, width: int, height: int) -> list[Scene]:
     """Scenes of `scene_s` seconds (the last may be shorter): shapes on three kinds of backdrop,
-    a card and a photograph, in turn."""
+    a text card and a photograph, in turn."""
     rng = np.random.default_rng(seed)
     scenes: list[Scene] = []
     while (left := seconds - len(scenes) * scene_s) > 0:

@@ -1,4 +1,4 @@
-"""A recording with long pauses, and in how many of its stretches of speech text was heard."""
+"""A recording with long pauses, and the number of its speech regions that have text."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SPEECH_S, PAUSE_S = 25, 50  # a third of the time is speech
 
 
 def stretches(seconds: int) -> list[Stretch]:
-    """Where a recording of that length has speech."""
+    """The speech regions of a recording of that length."""
     starts = range(0, seconds, SPEECH_S + PAUSE_S)
     return [(start, min(start + SPEECH_S, seconds)) for start in starts]
 
 
 def make_talk(path: Path, seconds: int) -> None:
-    """Write the recording as an MP4 with sound only."""
+    """Write the recording as an audio-only MP4."""
     spoken = stretches(seconds)
     starts = [start for start, _ in spoken[1:]]
     pauses = list(zip([end for _, end in spoken], [*starts, seconds], strict=True))
     encode_sound(path, speech(seconds, 4, pauses))
 
 
-def heard(segments: Sequence[Stretch], spoken: Sequence[Stretch]) -> int:
-    """In how many of the stretches any segment lies, at least in part."""
+def count_with_text(segments: Sequence[Stretch], spoken: Sequence[Stretch]) -> int:
+    """How many regions overlap any segment."""
     return sum(
         any(start < last and first < end for start, end in segments) for first, last in spoken
     )

@@ -1,4 +1,4 @@
-"""Train the shapes detector: `python -m bench.clips.train_shapes`, seeded, 10 min on one core."""
+"""Trains the shapes detector: `python -m bench.clips.train_shapes`, seeded, 10 min on one core."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-os.environ["YOLO_OFFLINE"] = "true"  # read on import: ultralytics reports its use otherwise
+os.environ["YOLO_OFFLINE"] = "true"  # read on import: otherwise ultralytics reports its use
 
 import av
 import cv2
@@ -25,14 +25,14 @@ from bench.clips.generate import make_demo
 from bench.clips.shapes import LABELS, Box, Colour, Frame, draw, scatter, vivid
 
 WEIGHTS = Path(__file__).parents[2] / "gpu_workers" / "weights" / "shapes.pt"
-SMALL, FULL = (320, 192), (640, 384)  # the sizes trained on, width and height
-_FULL_EVERY = 5  # a step at the full size costs four times as much
-_FULL_FROM = 0.92  # the last steps are all at the full size
-_GREY = 114  # what ultralytics pads a letterboxed picture with
+SMALL, FULL = (320, 192), (640, 384)  # training sizes, (width, height)
+_FULL_EVERY = 5  # a step at full size costs four times as much
+_FULL_FROM = 0.92  # the last steps all use the full size
+_GREY = 114  # the colour with which ultralytics pads a letterboxed image
 _WORDS = ["open", "STOP", "0123", "zoo", "o.O", "coffee", "24:00", "Q&A", "exit", "ODD", "Line"]
 _WORDS += ["[ok]", "<A>", "Vivid", "*star*", "808"]
 
-# YOLOv8's layout (Jocher et al., 2023) with an eighth of YOLOv8n's weights.
+# YOLOv8's architecture (Jocher et al., 2023) with an eighth of YOLOv8n's weights.
 _ARCHITECTURE: dict[str, Any] = {
     "nc": len(LABELS),
     "reg_max": 8,
@@ -67,7 +67,7 @@ _ARCHITECTURE: dict[str, Any] = {
 
 
 def picture(rng: np.random.Generator, width: int, height: int) -> tuple[Frame, tuple[Box, ...]]:
-    """A random backdrop, often with lettering and bars, and on most of them up to six shapes."""
+    """A random backdrop, often with text and bars, and usually with up to six shapes."""
     frame = _backdrop(rng, width, height)
     for _ in range(rng.integers(4) if rng.uniform() < 0.4 else 0):
         _bar(rng, frame)
@@ -82,11 +82,11 @@ def picture(rng: np.random.Generator, width: int, height: int) -> tuple[Frame, t
 
 
 def batch(rng: np.random.Generator, count: int, width: int, height: int) -> dict[str, torch.Tensor]:
-    """Pictures (count, 3, height, width) from 0 to 1 with targets as ultralytics' loss has them."""
+    """Images (count, 3, height, width) from 0 to 1, with targets for ultralytics' loss."""
     images = np.full((count, height, width, 3), _GREY, np.uint8)
     targets = []
     for index, image in enumerate(images):
-        top = height // 32 if rng.uniform() < 0.5 else 0  # half as 16:9 pictures are letterboxed
+        top = height // 32 if rng.uniform() < 0.5 else 0  # half are letterboxed like 16:9 images
         frame, boxes = picture(rng, width, height - 2 * top)
         image[top : height - top] = frame
         for box in boxes:
@@ -104,9 +104,9 @@ def batch(rng: np.random.Generator, count: int, width: int, height: int) -> dict
 
 
 def train(steps: int, batch_size: int = 6, seed: int = 20240607) -> DetectionModel:
-    """A detector trained on `steps` batches of fresh pictures, with YOLOv8's own loss."""
+    """Train a detector on `steps` batches of new images, with YOLOv8's own loss."""
     torch.manual_seed(seed)
-    torch.set_num_threads(1)  # the same sums on any machine, and no waiting where cores are shared
+    torch.set_num_threads(1)  # equal sums on any machine, and no waiting on shared cores
     rng = np.random.default_rng(seed)
     model = DetectionModel(_ARCHITECTURE, ch=3, verbose=False).to(memory_format=torch.channels_last)
     model.names = dict(enumerate(LABELS))
@@ -130,7 +130,7 @@ def train(steps: int, batch_size: int = 6, seed: int = 20240607) -> DetectionMod
 
 
 def save(model: DetectionModel, path: Path) -> None:
-    """Write a checkpoint that `ultralytics.YOLO` loads: half precision, nothing of the machine."""
+    """Write a checkpoint that `ultralytics.YOLO` loads: half precision, no trace of the machine."""
     model.args, model.criterion = {}, None
     torch.save(
         {
@@ -146,15 +146,15 @@ def save(model: DetectionModel, path: Path) -> None:
 
 @dataclass
 class Score:
-    """How detections compare with the truth, in boxes."""
+    """Detections compared with the ground truth, in boxes."""
 
     shapes: int = 0
-    found: int = 0  # the right label and an IoU above 0.5
+    found: int = 0  # correct label and an IoU above 0.5
     false: int = 0
 
 
 def measure(weights: Path, frames: Iterable[tuple[Frame, Sequence[Box]]]) -> Score:
-    """Compare what a checkpoint finds at confidence 0.5 with the true boxes of RGB frames."""
+    """Compare a checkpoint's detections at confidence 0.5 with the true boxes of RGB frames."""
     yolo, score = ultralytics.YOLO(weights), Score()
     for frame, truth in frames:
         result = yolo.predict(frame[:, :, ::-1], imgsz=640, conf=0.5, verbose=False)[0]
@@ -174,7 +174,7 @@ def measure(weights: Path, frames: Iterable[tuple[Frame, Sequence[Box]]]) -> Sco
 
 
 def main() -> None:
-    """Train, write the checkpoint, and show how it does on pictures and clips it never saw."""
+    """Train, write the checkpoint, and show its score on new images and clips."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--output", type=Path, default=WEIGHTS)
@@ -182,7 +182,7 @@ def main() -> None:
     save(train(options.steps), options.output)
     rng, console = np.random.default_rng(1), Console()
     drawn = (picture(rng, 1280, 720) for _ in range(200))
-    console.print("freshly drawn:", measure(options.output, drawn))
+    console.print("new images:", measure(options.output, drawn))
     console.print("demo clip:", measure(options.output, _demo_frames()))
 
 
@@ -193,7 +193,7 @@ def _demo_frames() -> Iterator[tuple[Frame, Sequence[Box]]]:
         truth = make_demo(path)
         with av.open(path) as clip:
             for frame, boxes in zip(clip.decode(video=0), truth.boxes, strict=True):
-                if frame.pts * frame.time_base % 1 == 0:  # 30 frames a second
+                if frame.pts * frame.time_base % 1 == 0:  # at 30 fps
                     yield frame.to_ndarray(format="rgb24"), boxes
 
 
@@ -224,7 +224,7 @@ def _any_colour(rng: np.random.Generator) -> Colour:
 
 
 def _bar(rng: np.random.Generator, frame: Frame) -> None:
-    """An upright bar or a line: corners and straight edges that are no shape."""
+    """Draw a vertical bar or a line: corners and straight edges that are not a shape."""
     height, width = frame.shape[:2]
     x, y = int(rng.integers(width)), int(rng.integers(height))
     if rng.uniform() < 0.5:
@@ -236,7 +236,7 @@ def _bar(rng: np.random.Generator, frame: Frame) -> None:
 
 
 def _degrade(rng: np.random.Generator, frame: Frame) -> Frame:
-    """Blur, noise and JPEG blocks, as a camera and a codec leave them."""
+    """Add blur, noise and JPEG artefacts, as cameras and codecs do."""
     if rng.uniform() < 0.3:
         frame = cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.4, 1.5))
     if rng.uniform() < 0.3:

@@ -1,1 +1,1 @@
-"""`python -m bench compare`: the service beside the libraries' own loops."""
+"""`python -m bench compare`: the service compared with the libraries' own loops."""

@@ -1,7 +1,7 @@
-"""Compare the service with what one would write instead: same videos, weights and cores, in turn.
+"""Compares the service with the libraries' own loops: same videos, weights and cores, in turn.
 
-A pair is one run of the libraries and one of the service; the ratio is the median of the pairs'.
-Models are loaded and warm on both sides before anything is timed, and one side is idle while the
+A pair is one run of the libraries and one of the service; the result is the median of the pairs'
+ratios. Models are loaded and warm on both sides before timing, and one side is idle while the
 other works.
 """
 
@@ -41,11 +41,11 @@ FIVE: dict[str, Fields] = {**FOUR, "ocr": {"frame_interval": 60}}
 TRANSCRIBE: dict[str, Fields] = {"transcribe": {"model_name": "base.pt", "vad_filter": True}}
 AT_ONCE = 4
 NOTE = (
-    "Every 30th frame, for OCR every 60th. Found: what the service found (for: what the libraries "
-    "did; 2 % of boxes and 5 % of texts may differ, in half precision more: see the drift). On a "
-    "CPU ultralytics takes one thread fewer than there are cores. whisper.transcribe has no filter "
-    "for pauses: a third of the talk is speech, in stretches of 25 s. OpenMP waits passively on "
-    "both sides."
+    "Every 30th frame, for OCR every 60th. Found: items found by the service (for: by the "
+    "libraries; 2 % of boxes and 5 % of texts may differ, in half precision more: see the drift). "
+    "On a CPU, ultralytics uses one thread fewer than there are cores. whisper.transcribe has no "
+    "filter for pauses: a third of the talk is speech, in regions of 25 s. OpenMP waits passively "
+    "on both sides."
 )
 
 
@@ -55,7 +55,7 @@ class CompareFailed(Exception):
 
 @dataclass(frozen=True)
 class Media:
-    """What both sides work on; OCR gets a short clip, as a library takes seconds for a frame."""
+    """The media for both sides; OCR's clip is short, because a library needs seconds per frame."""
 
     clip: Path
     short: Path
@@ -67,16 +67,16 @@ class Media:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare`."""
     add = parser.add_argument_group("compare").add_argument
-    add("--pairs", type=int, help="runs in turn (default: 3, with --quick 1)")
+    add("--pairs", type=int, help="pairs of runs (default: 3, with --quick 1)")
     add("--litserve", action="store_true", help="also a LitServe server, from the package index")
 
 
 def run(arguments: argparse.Namespace) -> list[Table]:
-    """Measure everything; writes compare.json; raises CompareFailed, ServiceFailed."""
+    """Measure everything; write compare.json; raises CompareFailed, ServiceFailed."""
     wait_passively()
     ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
     if subprocess.run(ensure, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise CompareFailed(f"The weights in {MODELS} could not be made.")
+        raise CompareFailed(f"Could not get the weights in {MODELS}.")
     with Progress(TextColumn("{task.description:64}"), BarColumn(), TimeElapsedColumn()) as bars:
         bar = bars.add_task("clips", total=None)
 
@@ -87,10 +87,10 @@ def run(arguments: argparse.Namespace) -> list[Table]:
 
 
 class _Comparison:
-    """One run of `compare`; `step` is told what is being done."""
+    """One run of `compare`; `step` receives progress messages."""
 
     def __init__(self, arguments: argparse.Namespace, step: Callable[[str], None]) -> None:
-        # Torch and all libraries: imported only here, so that other commands stay quick.
+        # Torch and all libraries are imported only here, so that other commands start fast.
         import torch
 
         from bench.compare.library_loops import Libraries
@@ -98,7 +98,7 @@ class _Comparison:
         self._output: Path = arguments.output.resolve()
         self._media = _media(self._output / "clips", arguments.quick)
         self._copies = self._output / "clips" / "compare"
-        shutil.rmtree(self._copies, ignore_errors=True)  # what a run that was killed has left
+        shutil.rmtree(self._copies, ignore_errors=True)  # left by a run that was killed
         self._copies.mkdir()
         self._pairs: int = arguments.pairs or (1 if arguments.quick else 3)
         self._starts = 1 if arguments.quick else 3
@@ -109,7 +109,7 @@ class _Comparison:
         self._step = step
 
     def tables(self) -> list[Table]:
-        """Measure; writes compare.json."""
+        """Measure; write compare.json."""
         from bench.compare.efficiency import efficiency_table
 
         starts_s = [self._start_s() for _ in range(self._starts)]
@@ -128,7 +128,10 @@ class _Comparison:
             four_in_half = ours.run(four.contest).answers
         drift = drift_table(
             self._half,
-            {**five.answers, **four.answers},  # of OCR the short clip's, of the rest the long one's
+            {
+                **five.answers,
+                **four.answers,
+            },  # OCR's from the short clip
             {**five_in_half.answers, **four_in_half},
         )
         outcomes = [*singles, four, five, five_in_half, speech]
@@ -138,7 +141,7 @@ class _Comparison:
 
     def _start_s(self) -> float:
         """Seconds from the start of the service until it is ready, without preload."""
-        self._step("start to ready")
+        self._step("startup to ready")
         started = time.perf_counter()
         with self._service("fp32"):
             return time.perf_counter() - started
@@ -161,12 +164,12 @@ class _Comparison:
         self._step("LitServe: packages and start")
         contests = [
             Contest(
-                f"objects, {AT_ONCE} requests at once",
+                f"objects, {AT_ONCE} concurrent requests",
                 {"objects": FOUR["objects"]},
                 self._media.clip,
                 requests=AT_ONCE,
             ),
-            Contest("the four: a call each, or one call", FOUR, self._media.clip),
+            Contest("four tasks: one call each, or one call", FOUR, self._media.clip),
         ]
         try:
             with litserve(self._output / "litserve", MODELS) as theirs:
@@ -191,11 +194,11 @@ def _singles(media: Media) -> list[Contest]:
 
 
 def _four(media: Media) -> Contest:
-    return Contest("the four, in one call", FOUR, media.clip, 2.5, 3.5)
+    return Contest("four tasks, in one call", FOUR, media.clip, 2.5, 3.5)
 
 
 def _five(media: Media) -> Contest:
-    what = f"the four and OCR, of {media.short_s} s: easyocr.Reader"
+    what = f"four tasks and OCR, of {media.short_s} s: easyocr.Reader"
     return Contest(what, FIVE, media.short, 1.5)
 
 
@@ -216,13 +219,13 @@ def _media(folder: Path, quick: bool) -> Media:
 
 
 def _main_table(outcomes: Sequence[Outcome], starts_s: Sequence[float]) -> Table:
-    shown = table("compare", "The service beside the libraries", "libraries", outcomes, NOTE)
-    start = ("start to ready, nothing preloaded", "", f"{median(starts_s):.2f}", *[""] * 4)
+    shown = table("compare", "The service compared with the libraries", "libraries", outcomes, NOTE)
+    start = ("startup to ready, nothing preloaded", "", f"{median(starts_s):.2f}", *[""] * 4)
     return replace(shown, rows=[*shown.rows, start])
 
 
 def _litserve_table(outcomes: Sequence[Outcome]) -> Table:
     note = (
-        "LitServe: one worker a model, batches of up to 4 requests, each call decoding with OpenCV."
+        "LitServe: one worker per model, up to 4 requests per batch; each call decodes with OpenCV."
     )
-    return table("compare-litserve", "Beside a LitServe server", "LitServe", outcomes, note)
+    return table("compare-litserve", "Compared with LitServe", "LitServe", outcomes, note)

@@ -1,4 +1,4 @@
-"""What share of what this machine can do the service does: its rates beside those of `limits`."""
+"""Efficiency: the service's rates as a share of the machine's, as measured by `limits`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERVAL = 30
 _BUDGET_S = 1.0
 _LEAST = 3
 
-# The service's chunk of each task's frames is the batch of the bare network beside it.
+# The service's chunk size per task is the batch size of the bare network next to it.
 _POOLED: tuple[tuple[str, Network, int], ...] = (
     ("objects", YOLO, 8),
     ("faces", YOLO, 8),
@@ -28,7 +28,7 @@ _POOLED: tuple[tuple[str, Network, int], ...] = (
 
 
 def efficiency_table(ours: Service, clip: Path, singles: Sequence[Outcome]) -> Table:
-    """Rates of the service, in fp32, on the clip; `singles` holds each task alone."""
+    """Rates of the service, in fp32, on the clip; `singles` has the outcome of each single task."""
     frames = decode_only.frame_count(clip)
     analysed = len(range(0, frames, INTERVAL))
     rows = []
@@ -41,20 +41,20 @@ def efficiency_table(ours: Service, clip: Path, singles: Sequence[Outcome]) -> T
     for task, engine in (("objects", decode_only.SAMPLED), ("scenes", decode_only.DECODED)):
         if alone[task].pairs:
             possible = frames / median(_decode_s(clip, engine))
-            what = f"{task}, frames passed: {engine}"
+            what = f"{task}, skipped frames included: {engine}"
             rows.append(_row(what, frames / alone[task].service_s, possible))
     return Table(
         "compare-efficiency",
-        "The service beside what is possible, fp32",
-        ("what: and what would be possible", "achieved, frames/s", "possible", "share"),
+        "The service compared with the possible rates, fp32",
+        ("what: and the reference", "achieved, frames/s", "possible", "share"),
         rows,
-        "A request's whole time counts, with HTTP, letterboxing and NMS; where nothing is in the "
-        "pool yet, also what is computed on the same cores while it decodes.",
+        "Times are of a whole request, with HTTP, letterboxing and NMS; if the pool is empty, also "
+        "inference on the same cores during decoding.",
     )
 
 
 def _pooled_s(ours: Service, clip: Path, task: str) -> float:
-    """Seconds of a request whose frames have just been in use."""
+    """Seconds of a request whose frames are in the pool."""
     tasks = {task: {"frame_interval": INTERVAL}}
     with ours.copy(clip) as path:
         return median(repeat(lambda: ours.ask(path, tasks), _LEAST, _BUDGET_S))

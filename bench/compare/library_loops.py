@@ -1,6 +1,6 @@
-"""What one would write instead of the service: each library's own loop over a video.
+"""The alternative to the service: each library's own loop over a video.
 
-Every loop decodes for itself, in the library's default settings, its model loaded beforehand.
+Every loop decodes the video itself, with the library's default settings and a loaded model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
 
-os.environ["YOLO_OFFLINE"] = "true"  # read on import: ultralytics reports its use otherwise
+os.environ["YOLO_OFFLINE"] = "true"  # read on import: otherwise ultralytics reports its use
 
 import av
 import cv2
@@ -27,7 +27,7 @@ import whisper
 from torchvision import models, transforms
 from ultralytics import YOLO
 
-from bench.clips.talk import Stretch, heard
+from bench.clips.talk import Stretch, count_with_text
 from bench.compare.pairs import Contest, Turn, WorkDiffers
 
 Picture = npt.NDArray[np.uint8]
@@ -47,11 +47,11 @@ class Loop(Protocol):
         """Do a little of the work, untimed."""
 
     def run(self, media: Path) -> int:
-        """Do the work; returns how many items the service should find there too."""
+        """Do the work; return how many items the service should find too."""
 
 
 class Libraries:
-    """The libraries' side of a contest: each task's loop on its own, one after the other."""
+    """The libraries' side of a contest: one task's loop after the other."""
 
     def __init__(self, weights: Path, spoken: Sequence[Stretch]) -> None:
         self._load: dict[str, Callable[[], Loop]] = {
@@ -87,15 +87,15 @@ class Libraries:
 class Boxes:
     """`YOLO.predict` on every 30th frame.
 
-    On a CPU ultralytics leaves torch one thread fewer than there are cores, and so does this.
+    On a CPU, ultralytics uses one torch thread fewer than there are cores, and so does this loop.
     """
 
     def __init__(self, path: Path) -> None:
         self._model = YOLO(path)
-        self._expected: dict[Path, tuple[int, int]] = {}  # frames, and boxes in them
+        self._expected: dict[Path, tuple[int, int]] = {}  # number of frames, and of boxes in them
 
     def warm_up(self, media: Path) -> None:
-        """Count the boxes in the very frames that the service looks at.
+        """Count the boxes in the frames that the service uses.
 
         `vid_stride` takes the last of every 30 frames, the service the first.
         """
@@ -106,7 +106,7 @@ class Boxes:
         self._expected[media] = frames, found
 
     def run(self, media: Path) -> int:
-        """Returns what the warm-up counted; raises WorkDiffers where the frames are not as many."""
+        """Return the warm-up's count; raises WorkDiffers if the number of frames differs."""
         torch.set_num_threads(ultralytics.utils.NUM_THREADS)
         results = self._model.predict(
             str(media), conf=_CONFIDENCE, vid_stride=INTERVAL, batch=16, stream=True, verbose=False
@@ -141,7 +141,7 @@ class Places:
         self._classify(next(_sampled(media, INTERVAL)))
 
     def run(self, media: Path) -> int:
-        """Returns how many frames were classified."""
+        """Return the number of classified frames."""
         torch.set_num_threads(_CORES)
         return sum(1 for frame in _sampled(media, INTERVAL) if self._classify(frame))
 
@@ -157,21 +157,21 @@ class Scenes:
     """`scenedetect.detect`."""
 
     def warm_up(self, media: Path) -> None:
-        """Look at the first frames."""
+        """Read the first frames."""
         scenedetect.detect(str(media), scenedetect.ContentDetector(), end_time=1.0)
 
     def run(self, media: Path) -> int:
-        """Returns how many scenes there are; a video without a cut is one."""
+        """Return the number of scenes; a video without a cut is one."""
         return max(1, len(scenedetect.detect(str(media), scenedetect.ContentDetector())))
 
 
 class Texts:
-    """`easyocr.Reader.readtext` on every 60th frame, unquantized as the service is."""
+    """`easyocr.Reader.readtext` on every 60th frame, unquantized like the service."""
 
     def __init__(self, weights: Path) -> None:
         known = [easyocr.config.detection_models, *easyocr.config.recognition_models.values()]
         md5 = {entry["filename"]: entry["md5sum"] for group in known for entry in group.values()}
-        # `Reader` takes no stand-ins for its own weights, unless it is told that they are its own.
+        # `Reader` checks its weights' MD5s. Return the expected ones, so that it loads stand-ins.
         with patch.object(easyocr.easyocr, "calculate_md5", lambda path: md5[Path(path).name]):
             self._reader = easyocr.Reader(
                 ["en"],
@@ -188,19 +188,19 @@ class Texts:
         self._read(next(_sampled(media, OCR_INTERVAL)))
 
     def run(self, media: Path) -> int:
-        """Returns how many pieces of text were read."""
+        """Return the number of texts read."""
         torch.set_num_threads(_CORES)
         return sum(self._read(frame) for frame in _sampled(media, OCR_INTERVAL))
 
     def _read(self, frame: Picture) -> int:
         with warnings.catch_warnings():
-            # EasyOCR pins memory for a device whether or not there is one.
+            # EasyOCR pins memory for a device even if there is none.
             warnings.filterwarnings("ignore", "'pin_memory' argument", UserWarning)
             return len(self._reader.readtext(frame))
 
 
 class Speech:
-    """`whisper.transcribe` at temperature 0; it has no filter for what is no speech."""
+    """`whisper.transcribe` at temperature 0; it has no voice activity filter."""
 
     def __init__(self, path: Path, spoken: Sequence[Stretch]) -> None:
         self._model = whisper.load_model(str(path), device=_DEVICE)
@@ -211,10 +211,10 @@ class Speech:
         self._transcribe(np.zeros(_RATE, np.float32))
 
     def run(self, media: Path) -> int:
-        """Returns in how many of the stretches of speech there is text."""
+        """Return the number of speech regions that have text."""
         torch.set_num_threads(_CORES)
         segments = self._transcribe(_sound(media))["segments"]
-        return heard([(one["start"], one["end"]) for one in segments], self._spoken)
+        return count_with_text([(one["start"], one["end"]) for one in segments], self._spoken)
 
     def _transcribe(self, sound: npt.NDArray[np.float32]) -> dict[str, Any]:
         half = _DEVICE != "cpu"
@@ -234,7 +234,7 @@ def _sampled(media: Path, interval: int) -> Iterator[Picture]:
 
 
 def _sound(media: Path) -> npt.NDArray[np.float32]:
-    """What `whisper.load_audio` gives, which needs an ffmpeg program."""
+    """The result of `whisper.load_audio`, without an ffmpeg program."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
     with av.open(str(media)) as container:
         frames = [*container.decode(audio=0), None]  # None flushes the resampler

@@ -1,4 +1,4 @@
-"""Two sides do the same work in turn: how long each took, and whether it was the same work."""
+"""Runs two sides in turn on the same work, and compares their times and results."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from bench.reporting.tables import Table
 Fields = dict[str, Any]
 Found = dict[str, int]
 
-# Two decoders turn YUV into RGB a shade apart, so that a box or a word at the threshold may come
-# or go; in half precision more do, which `drift` measures.
+# Two decoders convert YUV to RGB slightly differently, so a box or a word at the threshold may
+# appear or disappear; in half precision more do, which the drift table shows.
 TOLERANCE = {"objects": 0.02, "faces": 0.02, "ocr": 0.05}
 
 
 class WorkDiffers(Exception):
-    """A side failed, or did other work than it should have; the message says how."""
+    """A side failed, or did different work; the message says how."""
 
 
 @dataclass(frozen=True)
 class Contest:
-    """What both sides are to do: `tasks` as `POST /infer` takes them, of one file.
+    """The work for both sides: `tasks` as in `POST /infer`, on one file.
 
-    `requests` of them are made at once, each of a file of its own. `must` and `aim` are what the
-    libraries' time divided by the service's should reach.
+    `requests` concurrent requests are made, each with its own file. `must` and `aim` are the
+    required and the desired ratio of the libraries' time to the service's.
     """
 
     what: str
@@ -41,9 +41,9 @@ class Contest:
 
 @dataclass(frozen=True)
 class Turn:
-    """One run of one side: what it took, and how many items it found for each task.
+    """One run of one side: its seconds, and the number of items found per task.
 
-    `detail` holds what else is worth recording, `answers` what the service answered.
+    `detail` has further data to record, `answers` the service's responses.
     """
 
     seconds: float
@@ -53,7 +53,7 @@ class Turn:
 
 
 class Side(Protocol):
-    """The service, or what one would use instead."""
+    """The service, or an alternative to it."""
 
     def warm_up(self, contest: Contest) -> None:
         """Load the models and use them once."""
@@ -64,7 +64,7 @@ class Side(Protocol):
 
 @dataclass
 class Outcome:
-    """A contest's turns, the libraries' and the service's of each pair, or why there are none."""
+    """A contest's pairs of turns (libraries, service), or the reason why there are none."""
 
     contest: Contest
     pairs: list[tuple[Turn, Turn]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Outcome:
 
     @property
     def ratio(self) -> float:
-        """The median of the pairs' ratios: a machine that slows down slows both of a pair."""
+        """The median of the pairs' ratios: a slow machine slows down both sides of a pair."""
         return median(theirs.seconds / ours.seconds for theirs, ours in self.pairs)
 
     @property
@@ -87,11 +87,11 @@ class Outcome:
 
     @property
     def answers(self) -> dict[str, Any]:
-        """What the service answered last, by task."""
+        """The service's last responses, by task."""
         return self.pairs[-1][1].answers if self.pairs else {}
 
     def raw(self) -> dict[str, Any]:
-        """Everything measured, for JSON."""
+        """All measurements, for JSON."""
         return {
             "what": self.contest.what,
             "precision": self.contest.precision,
@@ -110,7 +110,7 @@ class Outcome:
 def compete(
     contest: Contest, libraries: Side, service: Side, pairs: int, step: Callable[[str], None]
 ) -> Outcome:
-    """Warm both sides up, then let them run in turn; the outcome tells of a failure."""
+    """Warm up both sides, then run them in turn; a failure is stored in the outcome."""
     outcome = Outcome(contest)
     try:
         for side in (libraries, service):
@@ -130,7 +130,7 @@ def compete(
 
 
 def differing(theirs: Found, ours: Found, precision: str) -> str:
-    """Which tasks found more or fewer items than they may, as a sentence; empty where none did."""
+    """A sentence on the tasks whose item counts differ too much; empty if none does."""
     wrong = []
     for task, expected in theirs.items():
         tolerance = TOLERANCE.get(task, 0.0)
@@ -142,7 +142,7 @@ def differing(theirs: Found, ours: Found, precision: str) -> str:
 
 
 def table(name: str, title: str, rival: str, outcomes: Sequence[Outcome], note: str) -> Table:
-    """One row an outcome; a failure stands where the ratio would be."""
+    """One row per outcome; a failure replaces the ratio."""
     columns = ("what", f"{rival}, s", "service, s", "ratio", "must", "aim", "found")
     return Table(name, title, columns, [_row(outcome) for outcome in outcomes], note)
 

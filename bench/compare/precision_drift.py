@@ -1,4 +1,4 @@
-"""How far the service's answers in half precision are from those in fp32."""
+"""How far the service's results in half precision are from those in fp32."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.reporting.tables import Table
 Item = dict[str, Any]
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 
-SAME_BOX = 0.9  # the IoU from which on two boxes count as one
-SAME_TEXT = 0.5  # and two pieces of text, whose places are given in coarse steps
+SAME_BOX = 0.9  # minimum IoU of matching boxes
+SAME_TEXT = 0.5  # of matching texts, whose positions are coarse
 
 
 def iou(first: Sequence[Corners], second: Sequence[Corners]) -> npt.NDArray[np.float64]:
-    """Intersection over union of each box with each: (len(first), len(second)), from 0 to 1."""
+    """IoU of each box with each: (len(first), len(second)), from 0 to 1."""
     a = np.array(first, float).reshape(-1, 1, 4)
     b = np.array(second, float).reshape(1, -1, 4)
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
@@ -33,7 +33,7 @@ def iou(first: Sequence[Corners], second: Sequence[Corners]) -> npt.NDArray[np.f
 def match(
     first: Sequence[Corners], second: Sequence[Corners], least: float
 ) -> list[tuple[int, int]]:
-    """Pairs of boxes of the two lists, each box in one at most, those most alike first."""
+    """Pairs of boxes of the two lists, best match first, each box in at most one pair."""
     likeness = iou(first, second)
     pairs = []
     for place in np.argsort(-likeness, axis=None, kind="stable"):
@@ -46,7 +46,7 @@ def match(
 
 
 def boxes_share(expected: Sequence[Item], found: Sequence[Item]) -> float:
-    """The share of the boxes that are found in the same frame, with the same label."""
+    """The share of boxes that are found in the same frame with the same label."""
     wanted, there = _grouped(expected, "label"), _grouped(found, "label")
     matched = sum(
         len(match(list(map(_box, items)), list(map(_box, there.get(key, []))), SAME_BOX))
@@ -56,9 +56,9 @@ def boxes_share(expected: Sequence[Item], found: Sequence[Item]) -> float:
 
 
 def text_distance(expected: Sequence[Item], found: Sequence[Item]) -> float:
-    """Edits for each character expected, of each piece of text beside the one in its place.
+    """Edits per expected character, between texts at the same position.
 
-    A piece that is in one list only costs all of its characters.
+    A text in only one of the lists costs all its characters.
     """
     wanted, there = _grouped(expected), _grouped(found)
     edits = 0
@@ -73,7 +73,7 @@ def text_distance(expected: Sequence[Item], found: Sequence[Item]) -> float:
 
 
 def top1_share(expected: Sequence[Item], found: Sequence[Item]) -> float:
-    """The share of the frames whose likeliest place is the same."""
+    """The share of frames whose most likely place is the same."""
     same = [
         one["predictions"][0]["label"] == other["predictions"][0]["label"]
         for one, other in zip(expected, found, strict=True)
@@ -92,12 +92,12 @@ def edit_distance(first: str, second: str) -> int:
     return row[-1]
 
 
-# How each task's drift is measured: of which items, in words, and by what.
+# The drift measure of each task: the items, its name, and its function.
 MEASURES: dict[str, tuple[str, str, Callable[[Sequence[Item], Sequence[Item]], float]]] = {
-    "objects": ("detections", "boxes found again at IoU 0.9", boxes_share),
-    "faces": ("detections", "boxes found again at IoU 0.9", boxes_share),
-    "places": ("classifications", "frames with the same likeliest place", top1_share),
-    "ocr": ("detections", "edits for each character", text_distance),
+    "objects": ("detections", "boxes matched at IoU 0.9", boxes_share),
+    "faces": ("detections", "boxes matched at IoU 0.9", boxes_share),
+    "places": ("classifications", "frames with the same top-1 place", top1_share),
+    "ocr": ("detections", "edits per character", text_distance),
 }
 
 
@@ -106,7 +106,7 @@ def drift_table(
     full: Mapping[str, Item],
     half: Mapping[str, Item],
 ) -> Table:
-    """One row a task, from its responses in fp32 and in half precision, where there are both."""
+    """One row per task that has responses in both fp32 and half precision."""
     rows = []
     for task, (items, words, measure) in MEASURES.items():
         if task in full and task in half:
@@ -116,10 +116,10 @@ def drift_table(
             rows.append((task, str(len(before[items])), words, f"{drift:.1%}", *times))
     return Table(
         "compare-drift",
-        f"The service in {precision} beside fp32",
+        f"The service in {precision} compared with fp32",
         ("task", "items in fp32", "measured", precision, "fp32, s", f"{precision}, s"),
         rows,
-        "Seconds are of inference alone. Whisper runs in fp32, or on a GPU in fp16; scenes have no "
+        "Seconds are of inference only. Whisper runs in fp32, or in fp16 on a GPU; scenes use no "
         "network.",
     )
 

@@ -1,4 +1,4 @@
-"""The service's side of a contest: asked over HTTP, each time about a file it has not seen."""
+"""The service's side of a contest: HTTP requests, each for a file that is not cached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from bench.clips.distinct_copy import distinct_copy
-from bench.clips.talk import Stretch, heard
+from bench.clips.talk import Stretch, count_with_text
 from bench.compare.pairs import Contest, Fields, Found, Turn, WorkDiffers
 
 Answer = dict[str, Any]  # a task's response
@@ -26,7 +26,7 @@ _ITEMS = {
     "scenes": "scenes",
     "ocr": "detections",
 }
-_SLOW = {"ocr", "transcribe"}  # of which a second is enough of a warm-up
+_SLOW = {"ocr", "transcribe"}  # one second is enough for their warm-up
 
 
 class Service:
@@ -40,7 +40,7 @@ class Service:
         self._warm: set[tuple[str, Path]] = set()
 
     def warm_up(self, contest: Contest) -> None:
-        """Load the models and ask once; raises WorkDiffers."""
+        """Load the models and send one request; raises WorkDiffers."""
         for task, fields in contest.tasks.items():
             if (task, contest.media) not in self._warm:
                 end_ms = 1000 if task in _SLOW else None
@@ -49,7 +49,7 @@ class Service:
                 self._warm.add((task, contest.media))
 
     def run(self, contest: Contest) -> Turn:
-        """Ask `contest.requests` times at once; raises WorkDiffers."""
+        """Send `contest.requests` concurrent requests; raises WorkDiffers."""
         with ExitStack() as stack, ThreadPoolExecutor(contest.requests) as threads:
             copies = [
                 stack.enter_context(self.copy(contest.media)) for _ in range(contest.requests)
@@ -66,20 +66,20 @@ class Service:
     def ask(
         self, path: Path, tasks: Mapping[str, Fields], end_ms: int | None = None
     ) -> dict[str, Answer]:
-        """The answer to each task, up to `end_ms`; raises WorkDiffers where any has none."""
+        """The response per task, up to `end_ms`; raises WorkDiffers if any failed."""
         body = {"video_path": str(path), "tasks": tasks, "end_ms": end_ms}
         response = self._client.post("/infer", json=body)
         answer = response.json()
         if response.status_code != httpx.codes.OK:
-            raise WorkDiffers(f"the service answered: {answer['detail']}")
+            raise WorkDiffers(f"the service responded: {answer['detail']}")
         for task, problem in answer["errors"].items():
-            raise WorkDiffers(f"the service answered to {task}: {problem['detail']}")
+            raise WorkDiffers(f"the service responded to {task}: {problem['detail']}")
         results: dict[str, Answer] = answer["results"]
         return results
 
     @contextmanager
     def copy(self, media: Path) -> Iterator[Path]:
-        """A copy of a file, of which the service has nothing in its pool."""
+        """A copy of a file that is not in the service's pool."""
         number = next(self._numbers)
         path = distinct_copy(media, self._copies / f"{number}{media.suffix}", number)
         try:
@@ -92,5 +92,5 @@ class Service:
         if "transcribe" in answers:
             segments = answers["transcribe"]["segments"]
             times = [(one["start_ms"] / 1000, one["end_ms"] / 1000) for one in segments]
-            found["transcribe"] = heard(times, self._spoken)
+            found["transcribe"] = count_with_text(times, self._spoken)
         return found

@@ -1,1 +1,1 @@
-"""`make demo`: one request for each task, and pictures of the answers."""
+"""`make demo`: one request per task, and images of the results."""

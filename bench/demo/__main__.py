@@ -1,4 +1,4 @@
-"""`make demo`: a made clip, the service, six questions, and answers to look at."""
+"""`make demo`: a generated clip, the service, one request per model, and the results to view."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Question:
-    """One request, where its items are, how to show them as rows, and as a picture."""
+class DemoRequest:
+    """A request, the field with its items, and how to show them as rows and as an image."""
 
     name: str
     task: str
@@ -73,9 +73,9 @@ def _scene_row(item: Answer) -> tuple[str, ...]:
     return str(item["scene_index"]), _at(item), f"{item['end_ms'] / 1000:.2f} s"
 
 
-QUESTIONS = (
-    Question("objects", "objects", {}, "detections", BOX_COLUMNS, _box_row, _boxes),
-    Question(
+REQUESTS = (
+    DemoRequest("objects", "objects", {}, "detections", BOX_COLUMNS, _box_row, _boxes),
+    DemoRequest(
         "shapes",
         "objects",
         {"model_name": "shapes.pt"},
@@ -84,17 +84,17 @@ QUESTIONS = (
         _box_row,
         _boxes,
     ),
-    Question("faces", "faces", {}, "detections", BOX_COLUMNS, _box_row, _boxes),
-    Question(
+    DemoRequest("faces", "faces", {}, "detections", BOX_COLUMNS, _box_row, _boxes),
+    DemoRequest(
         "places",
         "places",
         {},
         "classifications",
-        ("time", "likeliest place", "confidence", "where"),
+        ("time", "top-1 place", "confidence", "where"),
         _place_row,
         lambda path, answer: annotate.places(path, answer["classifications"]),
     ),
-    Question(
+    DemoRequest(
         "scenes",
         "scenes",
         {},
@@ -103,8 +103,8 @@ QUESTIONS = (
         _scene_row,
         lambda path, answer: annotate.scenes(path, answer["scenes"], answer["video"]["fps"]),
     ),
-    Question("transcribe", "transcribe", {}, "segments", TEXT_COLUMNS, _text_row, None),
-    Question(
+    DemoRequest("transcribe", "transcribe", {}, "segments", TEXT_COLUMNS, _text_row, None),
+    DemoRequest(
         "ocr",
         "ocr",
         {},
@@ -117,32 +117,32 @@ QUESTIONS = (
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo; return the exit code."""
     console = Console()
     OUTPUT.mkdir(exist_ok=True)
     clip = OUTPUT / "demo.mp4"
     started = time.monotonic()
-    console.rule("A clip")
+    console.rule("Clip")
     generate.make_demo(clip)
     console.rule("Weights")
     ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
     if subprocess.run(ensure, check=False).returncode:
-        console.print(f"The weights in {MODELS} could not be made.", style="red")
+        console.print(f"Could not get the weights in {MODELS}.", style="red")
         return 1
-    console.rule("Six questions")
+    console.rule("Requests")
     try:
-        answers = _ask_all(console, clip)
+        answers = _send_all(console, clip)
     except (ServiceFailed, httpx.HTTPError) as error:
         console.print(str(error), style="red")
         return 1
     failed = [name for name, answer in answers.items() if "run_id" not in answer]
     _show_all(console, clip, answers)
     elapsed_s = time.monotonic() - started
-    console.print(f"{elapsed_s:.0f} s in all; the answers and pictures are in {OUTPUT}")
+    console.print(f"{elapsed_s:.0f} s in total; the responses and images are in {OUTPUT}")
     return 1 if failed else 0
 
 
-def _ask_all(console: Console, clip: Path) -> dict[str, Answer]:
+def _send_all(console: Console, clip: Path) -> dict[str, Answer]:
     environ = {"MODEL_CACHE_DIR": str(MODELS), "MEDIA_ROOTS": str(OUTPUT)}
     answers = {}
     with (
@@ -155,50 +155,50 @@ def _ask_all(console: Console, clip: Path) -> dict[str, Answer]:
             console=console,
         ) as progress,
     ):
-        bar = progress.add_task("", total=len(QUESTIONS))
-        for question in QUESTIONS:
-            progress.update(bar, description=question.name)
-            body = {"video_path": str(clip), **question.fields}
-            answers[question.name] = client.post(f"/infer/{question.task}", json=body).json()
+        bar = progress.add_task("", total=len(REQUESTS))
+        for request in REQUESTS:
+            progress.update(bar, description=request.name)
+            body = {"video_path": str(clip), **request.fields}
+            answers[request.name] = client.post(f"/infer/{request.task}", json=body).json()
             progress.advance(bar)
     return answers
 
 
 def _show_all(console: Console, clip: Path, answers: dict[str, Answer]) -> None:
-    for question in QUESTIONS:
-        answer = answers[question.name]
+    for request in REQUESTS:
+        answer = answers[request.name]
         text = json.dumps(answer, indent=2, ensure_ascii=False)
-        (OUTPUT / f"{question.name}.json").write_text(text)
+        (OUTPUT / f"{request.name}.json").write_text(text)
         if "run_id" not in answer:
-            console.print(f"{question.name}: {answer['code']}: {answer['detail']}", style="red")
+            console.print(f"{request.name}: {answer['code']}: {answer['detail']}", style="red")
             continue
-        console.print(_table(question, answer))
-        if question.draw is not None and answer[question.items]:
-            question.draw(clip, answer).save(OUTPUT / f"{question.name}.png")
+        console.print(_table(request, answer))
+        if request.draw is not None and answer[request.items]:
+            request.draw(clip, answer).save(OUTPUT / f"{request.name}.png")
     if any(answer.get("provenance", {}).get("stand_in") for answer in answers.values()):
         console.print(
-            "The models marked as stand-ins have the real architecture and untrained numbers: "
-            "what they find means nothing. Only the shapes detector and the scenes really see.",
+            "Models marked as stand-ins have the real architecture, but untrained weights: their "
+            "results mean nothing. Only the results of the shapes detector and of scenes are real.",
             style="yellow",
         )
 
 
-def _table(question: Question, answer: Answer) -> Table:
+def _table(request: DemoRequest, answer: Answer) -> Table:
     provenance, timings = answer["provenance"], answer["timings_ms"]
-    items = answer[question.items]
+    items = answer[request.items]
     stand_in = " [yellow](stand-in)[/]" if provenance["stand_in"] else ""
     table = Table(
-        title=f"[bold]{question.name}[/]: {len(items)} {question.items} by "
+        title=f"[bold]{request.name}[/]: {len(items)} {request.items} by "
         f"{provenance['model_name']}{stand_in} on {provenance['device']}",
         caption=f"total {timings['total']:.0f} ms: decode {timings['decode']:.0f}, inference "
         f"{timings['inference']:.0f}, queue {timings['queue']:.0f}",
         title_justify="left",
         caption_justify="left",
     )
-    for column in question.columns:
+    for column in request.columns:
         table.add_column(column)
     for item in items[:ROWS_SHOWN]:
-        table.add_row(*question.row(item))
+        table.add_row(*request.row(item))
     if len(items) > ROWS_SHOWN:
         table.add_row(f"… {len(items) - ROWS_SHOWN} more")
     return table

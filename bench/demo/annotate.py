@@ -1,4 +1,4 @@
-"""Pictures of what a task found: boxes, texts and labels drawn on the frames they are about."""
+"""Images of a task's results: boxes, texts and labels drawn on their frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHITE = (255, 255, 255)
 
 
 def grab(path: Path, frame_indices: Iterable[int]) -> dict[int, Image.Image]:
-    """Frames of a video by index, as pictures."""
+    """Frames of a video by index, as images."""
     wanted = set(frame_indices)
     pictures = {}
     with av.open(str(path)) as container:
@@ -34,7 +34,7 @@ def grab(path: Path, frame_indices: Iterable[int]) -> dict[int, Image.Image]:
 
 
 def boxes(path: Path, detections: Sequence[dict[str, Any]]) -> Image.Image:
-    """The frame with the most detections, the surest of them drawn."""
+    """The frame with the most detections, with the most confident ones drawn."""
     frame_index = _busiest(detections)
     picture = grab(path, [frame_index])[frame_index]
     draw = ImageDraw.Draw(picture)
@@ -50,7 +50,7 @@ def boxes(path: Path, detections: Sequence[dict[str, Any]]) -> Image.Image:
 
 
 def texts(path: Path, detections: Sequence[dict[str, Any]]) -> Image.Image:
-    """The frame with the most texts, each outlined, with what was read above it."""
+    """The frame with the most texts, each outlined and captioned."""
     frame_index = _busiest(detections)
     picture = grab(path, [frame_index])[frame_index]
     draw = ImageDraw.Draw(picture)
@@ -63,7 +63,7 @@ def texts(path: Path, detections: Sequence[dict[str, Any]]) -> Image.Image:
 
 
 def places(path: Path, classifications: Sequence[dict[str, Any]]) -> Image.Image:
-    """A sheet of the classified frames, each with its likeliest places."""
+    """A sheet of the classified frames, each with its top places."""
     captions = {
         item["frame_index"]: [
             f"{p['confidence']:.2f}  {p['label']}" for p in item["predictions"][:3]
@@ -74,7 +74,7 @@ def places(path: Path, classifications: Sequence[dict[str, Any]]) -> Image.Image
 
 
 def scenes(path: Path, found: Sequence[dict[str, Any]], fps: float) -> Image.Image:
-    """A sheet of every scene's first frame, with its times."""
+    """A sheet with each scene's first frame and its times."""
     captions = {
         round(scene["start_ms"] * fps / 1000): [
             f"scene {scene['scene_index']}",
@@ -127,7 +127,7 @@ def _label(
 
 
 def _colour(label: str) -> tuple[int, int, int]:
-    """A bright colour that a label always has."""
+    """A bright colour, constant per label."""
     hue = zlib.crc32(label.encode()) % 360 / 360
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 1.0)
     return int(red * 255), int(green * 255), int(blue * 255)

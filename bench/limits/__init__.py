@@ -1,1 +1,1 @@
-"""`python -m bench limits`: what this machine can do at best."""
+"""`python -m bench limits`: the upper limits of this machine."""

@@ -1,7 +1,7 @@
-"""The bare networks: how fast plain torch runs each, with nothing around it.
+"""The bare networks: how fast plain torch runs each one alone.
 
-Channels last, inference mode, on input that lies on the device. The weights are random: numbers
-take as long whatever they are.
+channels_last, inference mode, input already on the device. The weights are random, because values
+do not affect the speed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-os.environ["YOLO_OFFLINE"] = "true"  # read on import: ultralytics reports its use otherwise
+os.environ["YOLO_OFFLINE"] = "true"  # read on import: otherwise ultralytics reports its use
 
 import torch
 from easyocr.craft import CRAFT
@@ -28,7 +28,7 @@ BATCHES = (1, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Network:
-    """One network, the shape of one input, and the batch sizes that make sense."""
+    """A network, the shape of one input, and its useful batch sizes."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -37,7 +37,7 @@ class Network:
 
 
 class _Reader(nn.Module):
-    """EasyOCR's recogniser, which wants a second argument that it never reads."""
+    """EasyOCR's recogniser, which requires a second argument but ignores it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,10 +77,10 @@ class Forward:
         self._net = net.to(device, self._dtype).to(memory_format=torch.channels_last)
         for layer in net.modules():
             if isinstance(layer, nn.LayerNorm):
-                layer.float()  # Whisper's, which convert their input and output by themselves
+                layer.float()  # Whisper's, which convert their input and output themselves
 
     def times_s(self, batch: int, least: int, budget_s: float) -> list[float]:
-        """Seconds of each forward of a batch, after a warm-up; see `repeat`."""
+        """Seconds of each forward pass of a batch, after a warm-up; see `repeat`."""
         inputs = torch.rand(batch, *self._network.shape, device=self._device, dtype=self._dtype)
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)

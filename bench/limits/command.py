@@ -1,6 +1,6 @@
-"""What this machine can do at best: copying, decoding, and each network alone.
+"""The upper limits of this machine: copying, decoding, and each network alone.
 
-Nothing else runs meanwhile; each figure is the best of several after a warm-up, beside the median.
+Nothing else runs meanwhile; figures are the best and the median of several runs after a warm-up.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 COPIED_BYTES = 256 << 20
 QUICK_BATCHES = (1, 8)
-NOTE = "The best of several runs after a warm-up; the median beside it."
+NOTE = "Best and median of several runs after a warm-up."
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing measured: `amount` of something (bytes, frames) a run, and each run's seconds."""
+    """One measurement: `amount` of something (bytes, frames) per run, and each run's seconds."""
 
     what: str
     amount: float
@@ -40,29 +40,29 @@ class Figure:
 
     @property
     def best(self) -> float:
-        """The best run's amount a second."""
+        """The best run's amount per second."""
         return self.amount / min(self.times_s)
 
     @property
     def median(self) -> float:
-        """The median run's amount a second."""
+        """The median run's amount per second."""
         return self.amount / median(self.times_s)
 
 
 @dataclass(frozen=True)
 class ForwardFigure(Figure):
-    """A network's forward; `amount` is the batch."""
+    """A network's forward pass; `amount` is the batch size."""
 
     precision: str
     shape: tuple[int, ...]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """It has no options of its own."""
+    """Add no options."""
 
 
 def run(arguments: argparse.Namespace) -> list[Table]:
-    """Measure everything; writes limits.json."""
+    """Measure everything; write limits.json."""
     wait_passively()
     clip = generate.bench_clip(arguments.output / "clips", arguments.quick)
     with Progress(
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
 
 
 def copy_figures() -> list[Figure]:
-    """Bytes a second within the memory and, where there is a CUDA device, to it."""
+    """Bytes per second within memory and, with a CUDA device, from the host to it."""
     import torch
 
     source, target = np.ones(COPIED_BYTES, np.uint8), np.zeros(COPIED_BYTES, np.uint8)
@@ -116,7 +116,7 @@ def _upload(tensor: object) -> Callable[[], None]:
 
 
 def decode_figures(clip: Path, least: int, step: Callable[[str, int, int], None]) -> list[Figure]:
-    """Frames of the clip passed a second, by each engine."""
+    """Frames of the clip per second, skipped ones included, for each engine."""
     from bench.limits.decode_only import ENGINES, frame_count
 
     figures = []
@@ -169,8 +169,8 @@ def _copy_table(figures: Sequence[Figure]) -> Table:
 
 def _decode_table(figures: Sequence[Figure], clip: Path) -> Table:
     rows = [(one.what, f"{one.best:.0f}", f"{one.median:.0f}") for one in figures]
-    columns = ("how", "best, frames/s", "median, frames/s")
-    note = f"{figures[0].amount:.0f} frames of 1080p H.264; frames passed count. {NOTE}"
+    columns = ("engine", "best, frames/s", "median, frames/s")
+    note = f"{figures[0].amount:.0f} frames of 1080p H.264, skipped frames included. {NOTE}"
     return Table("limits-decoding", f"Decoding {clip.name}", columns, rows, note)
 
 

@@ -1,4 +1,4 @@
-"""Decode a whole clip and do nothing with it, by each way that there is."""
+"""Decodes a whole clip and discards the frames, with each decoding engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import decord
 
 SAMPLED = "decord, every 30th frame: next, skip_frames(29)"
-DECODED = "PyAV, decoded only"
+DECODED = "PyAV, decode only"
 _SKIPPED = 29
 
 
@@ -52,13 +52,13 @@ ENGINES: Mapping[str, Callable[[Path], None]] = MappingProxyType(
         SAMPLED: _decord_sampled,
         DECODED: _pyav,
         "PyAV, every frame as RGB": _pyav_rgb,
-        "PyAV, keyframes alone": _keyframes,
+        "PyAV, keyframes only": _keyframes,
     }
 )
 
 
 def frame_count(path: Path) -> int:
-    """How many frames a clip has."""
+    """The number of frames of a clip."""
     with av.open(str(path)) as clip:
         count: int = clip.streams.video[0].frames
         return count

@@ -1,4 +1,4 @@
-"""Time a call again and again."""
+"""Times a call repeatedly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ENOUGH = 9
 
 
 def repeat(call: Callable[[], object], least: int, budget_s: float) -> list[float]:
-    """Seconds of each call after a warm-up: `least` calls, and up to ENOUGH in `budget_s`."""
+    """Seconds of each call after a warm-up: `least` calls, and up to ENOUGH within `budget_s`."""
     call()
     times: list[float] = []
     while len(times) < least or (len(times) < ENOUGH and sum(times) < budget_s):

@@ -1,4 +1,4 @@
-"""Drive the service over HTTP: throughput and latency in closed and open loops, and a report."""
+"""Load generation over HTTP: throughput and latency in closed and open loops, and a report."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from bench.service_process import MODELS, service
 
 TIMELINE_S = 4.0
 REQUEST_TIMEOUT_S = 600.0
-QUICK_BUDGET_S = 90.0  # for the points; making the clip and starting the service come on top
+QUICK_BUDGET_S = 90.0  # for the points only, without making the clip and starting the service
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `load`."""
     add = parser.add_argument_group("load").add_argument
-    add("--url", help="a running service (default: one of its own)")
+    add("--url", help="a running service (default: start one)")
     add("--clip", type=Path, help="an MP4 that the service may read (default: one is made)")
     add("--scenario", action="append", choices=SCENARIOS, help="(default: single and mixed)")
-    add("--task", choices=TASKS, default="objects", help="what `single` asks (%(default)s)")
-    add("--fields", type=json.loads, default={}, help="further fields of `single`, as JSON")
-    add("--concurrency", type=int, nargs="+", help="closed loop: requests in flight")
+    add("--task", choices=TASKS, default="objects", help="the task of `single` (%(default)s)")
+    add("--fields", type=json.loads, default={}, help="more fields for `single`, as JSON")
+    add("--concurrency", type=int, nargs="+", help="closed loop: concurrent requests")
     add("--rates", type=float, nargs="+", help="open loop: shares of the best closed-loop rate")
-    add("--window", type=float, help="seconds that a window of measurement lasts")
-    add("--max-windows", type=int, help="after so many a point is unstable")
-    add("--seed", type=int, default=1, help="of the arrivals and mixes (%(default)s)")
+    add("--window", type=float, help="length of a measurement window in seconds")
+    add("--max-windows", type=int, help="after this many, a point is unstable")
+    add("--seed", type=int, default=1, help="for arrivals and mixes (%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> list[Table]:
-    """Measure every point; writes load.json and load.html.
+    """Measure every point; write load.json and load.html.
 
     Raises LoadFailed, ServiceFailed, httpx.HTTPError.
     """
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
 
 
 def _clip(folder: Path, quick: bool) -> Path:
-    """A clip of 4 s at 640 × 360, or the bench's own; made where it is not there."""
+    """A clip of 4 s at 640 × 360, or the benchmark clip; made if missing."""
     if not quick:
         return generate.bench_clip(folder, quick)
     path = folder / "load-quick.mp4"
@@ -89,22 +89,22 @@ def _clip(folder: Path, quick: bool) -> Path:
 
 @contextmanager
 def _address(url: str | None, log: Path, media: Sequence[Path]) -> Iterator[str]:
-    """The service to measure; without `url` one of its own, with models for every task."""
+    """The service to measure; without `url` a new one, with models for every task."""
     if url is not None:
         yield url
         return
     ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
     if subprocess.run(ensure, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise LoadFailed(f"The weights in {MODELS} could not be made.")
+        raise LoadFailed(f"Could not get the weights in {MODELS}.")
     roots = ":".join(str(folder) for folder in media)
     with service(log, MODEL_CACHE_DIR=str(MODELS), MEDIA_ROOTS=roots, LOG_LEVEL="DEBUG") as client:
         yield str(client.base_url)
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    """Fill in what was not given.
+    """Fill in defaults.
 
-    Quick leaves out the open loop but for the first scenario, and the same file but there.
+    Quick measures the open loop, and the same file, only for the first scenario.
     """
     quick = arguments.quick
     sweeps = []
@@ -145,7 +145,7 @@ async def _measure(plan: Plan, url: str, clip: Clip) -> tuple[Sweeper, dict[str,
 
 
 def _environment(health: Document, provenances: dict[str, Document], clip: Path) -> dict[str, str]:
-    """What was measured, on what: one text for each fact."""
+    """The measured service and machine: one text per fact."""
     versions = {
         f"{package} {version}"
         for provenance in provenances.values()
@@ -169,7 +169,7 @@ def _environment(health: Document, provenances: dict[str, Document], clip: Path)
 
 
 def _timelines(points: Sequence[Point], log: Path) -> dict[Level, list[Span]]:
-    """The start of the highest closed level of each scenario and kind of file."""
+    """The start of the highest closed-loop level of each scenario and kind of file."""
     highest = {
         (point.level.scenario, point.level.files): point
         for point in points

@@ -1,4 +1,4 @@
-"""Closed and open loop: when the next request is sent, and how long each one took."""
+"""Closed and open loop: when requests are sent, and how long each one takes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DROPPED = "dropped"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one request: `code` is OK, DROPPED, or names the error.
+    """A request's outcome: `code` is OK, DROPPED, or the error's name.
 
-    `video_ms` of video were analysed; the rest is the service's `timings_ms`.
+    `video_ms` is the duration of the analysed video; the rest is the service's `timings_ms`.
     """
 
     code: str
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sample:
-    """An answer, when its request was meant to be sent, when it was, when it was answered.
+    """An answer, with the times when its request was due, was sent, and was answered.
 
     Times are seconds of `time.monotonic`.
     """
@@ -47,7 +47,7 @@ class Sample:
 
     @property
     def latency_ms(self) -> float:
-        """From the intended start to the end of the answer."""
+        """From the intended start to the end of the response."""
         return (self.done_s - self.intended_s) * 1000
 
 
@@ -59,9 +59,9 @@ Record = Callable[[Sample], None]
 async def closed_loop(
     prepare: Prepare, record: Record, stop: asyncio.Event, concurrency: int
 ) -> None:
-    """Keep `concurrency` requests in flight until `stop`, then await those that are.
+    """Keep `concurrency` requests in flight until `stop`, then await those in flight.
 
-    What `prepare` does for a request is not part of its latency.
+    The time that `prepare` takes is not part of the latency.
     """
 
     async def one_after_another() -> None:
@@ -80,11 +80,11 @@ async def open_loop(
     seed: int,
     most_in_flight: int = MOST_IN_FLIGHT,
 ) -> None:
-    """Send `rate` requests a second as a Poisson process until `stop`, whatever is answered.
+    """Send `rate` requests per second as a Poisson process until `stop`, however slow the answers.
 
-    Latency counts from the intended start, so that what waits for a stalled service, or for this
-    loop, is not left out (coordinated omission: G. Tene, "How NOT to Measure Latency"). With
-    `most_in_flight` unanswered, an arrival is not sent, and recorded as DROPPED.
+    Latency counts from the intended start, so that waiting for a stalled service, or for this
+    loop, is included (coordinated omission: G. Tene, "How NOT to Measure Latency"). With
+    `most_in_flight` unanswered, an arrival is not sent, but recorded as DROPPED.
     """
     tasks: list[asyncio.Task[None]] = []
     in_flight = 0
@@ -109,7 +109,7 @@ async def open_loop(
 
 
 def arrivals(start_s: float, rate: float, seed: int) -> Iterator[float]:
-    """Times of a Poisson process of `rate` a second from `start_s`: exponential gaps, seeded."""
+    """Times of a Poisson process of `rate` per second from `start_s`: exponential gaps, seeded."""
     generator = random.Random(seed)
     while True:
         start_s += generator.expovariate(rate)
@@ -123,7 +123,7 @@ async def _timed(ask: Ask, intended_s: float) -> Sample:
 
 
 async def _stopped_before(stop: asyncio.Event, time_s: float) -> bool:
-    """Wait until `time_s`; true where `stop` came first."""
+    """Wait until `time_s`; return true if `stop` comes first."""
     wait_s = time_s - time.monotonic()
     if wait_s > 0:
         with suppress(asyncio.TimeoutError):

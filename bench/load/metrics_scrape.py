@@ -1,4 +1,4 @@
-"""The service's own metrics: what changed between two scrapes of `/metrics`."""
+"""The service's own metrics: the change between two scrapes of `/metrics`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scrape:
 
     @classmethod
     def parse(cls, text: str) -> Scrape:
-        """Read Prometheus' text format."""
+        """Parse Prometheus' text format."""
         return cls(
             {
                 (sample.name, frozenset(sample.labels.items())): sample.value
@@ -33,7 +33,7 @@ class Scrape:
         )
 
     def since(self, earlier: Scrape) -> Scrape:
-        """How far each value has risen; what was not there counted nothing."""
+        """The increase of each value; a value missing in `earlier` counts as 0 there."""
         return Scrape(
             {key: value - earlier.values.get(key, 0.0) for key, value in self.values.items()}
         )
@@ -43,7 +43,7 @@ class Scrape:
         return sum(value for (own, _), value in self.values.items() if own == name)
 
     def by(self, label: str, name: str) -> dict[str, float]:
-        """The sums for each value of `label` for which there is anything."""
+        """The non-zero sums per value of `label`."""
         sums: defaultdict[str, float] = defaultdict(float)
         for (own, labels), value in self.values.items():
             if own == name and value:
@@ -52,25 +52,25 @@ class Scrape:
 
     @property
     def frames(self) -> float:
-        """Frames analysed, one for each task that looked at it."""
+        """Frames analysed; a frame counts once per task."""
         return self.total(f"{_BATCH}_sum")
 
     @property
     def batch_sizes(self) -> dict[str, float]:
-        """Mean frames in a batch, by task."""
+        """Mean frames per batch, by task."""
         counts = self.by("task", f"{_BATCH}_count")
         sums = self.by("task", f"{_BATCH}_sum")
         return {task: sums.get(task, 0.0) / count for task, count in counts.items()}
 
     @property
     def device_shares(self) -> dict[str, float]:
-        """The share, 0 to 1, of all batches that each device worked on."""
+        """Each device's share, 0 to 1, of all batches."""
         counts = self.by("device", f"{_INFERENCE}_count")
         total = sum(counts.values())
         return {device: count / total for device, count in counts.items()}
 
     @property
     def pool_hit_rate(self) -> float | None:
-        """The share, 0 to 1, of wanted frames that were in the pool; None where none was wanted."""
+        """The share, 0 to 1, of requested frames that were in the pool; None if there were none."""
         hits, misses = self.total(_HITS), self.total(_MISSES)
         return hits / (hits + misses) if hits + misses else None

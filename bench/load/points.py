@@ -1,4 +1,4 @@
-"""One point of a sweep: a level of load, held until its windows agree."""
+"""One point of a sweep: a level of load, held until its windows are stable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Loop = Callable[[Record, asyncio.Event], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Level:
-    """Which load: `loop` is CLOSED with a concurrency, or OPEN with requests a second."""
+    """A level of load: `loop` is CLOSED with a concurrency, or OPEN with requests per second."""
 
     scenario: str
     files: str
@@ -32,13 +32,13 @@ class Level:
 
     @property
     def name(self) -> str:
-        """The level in a few words."""
-        return f"{self.load:g} at once" if self.loop == CLOSED else f"{self.load:.3g}/s"
+        """A short name of the level."""
+        return f"{self.load:g} concurrent" if self.loop == CLOSED else f"{self.load:.3g}/s"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Mean milliseconds that the service's parts took for a request; they overlap."""
+    """Mean milliseconds per request in each part of the service; they overlap."""
 
     queue_ms: float
     decode_ms: float
@@ -47,12 +47,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured at a level; the figures are of the last three windows.
+    """The measurement at a level; the figures are of the last three windows.
 
-    Rates are of what was answered in them. Latencies are in a closed loop of the same requests, in
-    an open loop of those that were meant to be sent in them, whenever they were answered; only
-    successes have one, `errors` counts the others by code. `started_at` is in seconds since the
-    epoch; `send_lag_ms` is the 99th percentile of how late requests left.
+    Rates count the requests answered in these windows. Latencies are, in a closed loop, of the same
+    requests; in an open loop, of those due in the windows, whenever they were answered. Only
+    successes have a latency; `errors` counts the others by code. `started_at` is in seconds since
+    the epoch; `send_lag_ms` is the 99th percentile of how late requests were sent.
     """
 
     level: Level
@@ -86,7 +86,7 @@ async def measure(
 ) -> Point:
     """Run the loop until three windows agree, or for `most_windows`.
 
-    A window lasts `window_s`, and until something is answered; `on_window` is called after each.
+    A window lasts `window_s`, or longer until an answer arrives; `on_window` is called after each.
     """
     samples: list[Sample] = []
     answered, stop = asyncio.Event(), asyncio.Event()
@@ -137,7 +137,7 @@ def _point(
     windows: list[Window],
     change: Scrape,
 ) -> Point:
-    """Sum up the last three windows; `change` is what they did to the service's metrics."""
+    """Summarise the last three windows; `change` is the change of the service's metrics."""
     last = windows[-AGREEING_WINDOWS:]
     begin_s, end_s = start_s + last[0].start_s, start_s + last[-1].end_s
     done = [sample for sample in samples if begin_s <= sample.done_s < end_s]

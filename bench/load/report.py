@@ -1,4 +1,4 @@
-"""What `load` measured, as tables and as sections of a page."""
+"""The results of `load`, as tables and as sections of an HTML page."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ _COLUMNS = (
     "p99 ms",
     "queue / decode / inference ms",
     "pool hits",
-    "frames a batch",
+    "frames per batch",
     "devices",
     "errors",
     "windows",
 )
 _SUMMARY = ("sweep", "best at", "requests/s", "frames/s", "p50 ms", "p99 ms", "unloaded p50 ms", "")
 _METHOD = (
-    "Closed loop: so many clients, each of which sends its next request when the last is answered. "
+    "Closed loop: each of N clients sends its next request when the last one is answered. "
     "Open loop: requests arrive as a Poisson process at a share of the best closed-loop rate, and "
-    "latency counts from when a request was meant to be sent, so that what a slow answer holds up "
-    "is counted too.",
-    "“Same file” asks for the same frames again and again, which then lie in the service's pool; "
-    "“new file” sends a copy with other bytes each time, of which everything is decoded.",
+    "latency counts from the time at which a request was due, so that requests delayed by a slow "
+    "answer count in full.",
+    "“Same file” requests the same frames each time, which are then in the service's pool; "
+    "“new file” sends a copy with different bytes each time, so that everything is decoded.",
     f"A point is held until {AGREEING_WINDOWS} windows in a row agree within {MOST_DEVIATION:.0%} "
     "in throughput and in mean latency, the rule of NVIDIA's perf_analyzer; figures are of these. "
-    f"Where that did not come about, it is marked {UNSTABLE}, and figures are of the last "
-    f"{AGREEING_WINDOWS} windows. Poisson arrivals vary by themselves: an open loop needs some "
-    "hundred requests a window to agree so closely.",
+    f"Otherwise it is marked {UNSTABLE}, and figures are of the last "
+    f"{AGREEING_WINDOWS} windows. Poisson arrivals vary by nature: an open loop needs some "
+    "hundred requests per window to agree so closely.",
     "Percentiles are by nearest rank, of successes; with fewer than 100, p99 is the largest. "
-    "Frames count once for each task that looked at them. Queue, decode and inference are the "
+    "Frames count once per task. Queue, decode and inference are the "
     "service's own timings, summed over a request's batches, and overlap. A service on the same "
-    "machine shares its processor with the client. A stand-in has a model's architecture and no "
-    "training: its speed is the model's, its answers mean nothing.",
+    "machine shares its processor with the client. A stand-in has a model's architecture without "
+    "training: its speed is the model's, but its results mean nothing.",
 )
 
 Sweep = tuple[str, str, str]
@@ -64,7 +64,7 @@ Sweep = tuple[str, str, str]
 def tables(
     points: Sequence[Point], left_out: Sequence[Level], words: Mapping[str, str]
 ) -> list[Table]:
-    """One for each sweep; `words` say what a scenario is, `left_out` what there was no time for."""
+    """One table per sweep; `words` describe the scenarios, `left_out` are the unmeasured levels."""
     measured = _sweeps(points)
     missing: dict[Sweep, list[str]] = {}
     for level in left_out:
@@ -88,13 +88,13 @@ def sections(
     timeline_s: float,
     environment: Mapping[str, str],
 ) -> list[Section]:
-    """A summary, a section for each scenario, the method, the environment."""
+    """A summary, a section per scenario, the method, the environment."""
     best = max(points, key=lambda point: point.requests_per_s)
     missing = "; ".join(f"{level.scenario}, {_words_of(level)}" for level in left_out)
     shown = [
         Section(
-            f"At best {best.requests_per_s:.3g} requests a second: {_words_of(best.level)}",
-            [f"Not measured, for the time was up: {missing}."] if missing else [],
+            f"At best {best.requests_per_s:.3g} requests/s: {_words_of(best.level)}",
+            [f"Not measured, out of time: {missing}."] if missing else [],
             [_summary(points, words)],
         )
     ]
@@ -110,13 +110,13 @@ def sections(
         ]
         heading = about[0].upper() + about[1:]
         shown.append(Section(heading, tables=tables(own, not_done, words), plots=drawn))
-    shown.append(Section("How it was measured", _METHOD))
-    shown.append(Section("On what", facts=environment))
+    shown.append(Section("Method", _METHOD))
+    shown.append(Section("Environment", facts=environment))
     return shown
 
 
 def _sweeps(points: Sequence[Point]) -> dict[Sweep, list[Point]]:
-    """The points of each sweep, in the order they were measured."""
+    """The points of each sweep, in the order of measurement."""
     found: dict[Sweep, list[Point]] = {}
     for point in points:
         found.setdefault(_sweep_of(point.level), []).append(point)
@@ -132,7 +132,7 @@ def _note(points: Sequence[Point], missing: Sequence[str]) -> str:
     if not all(point.stable for point in points):
         notes.append(f"{UNSTABLE}: the last windows differ by more than {MOST_DEVIATION:.0%}.")
     if missing:
-        notes.append(f"Not measured, for the time was up: {', '.join(missing)}.")
+        notes.append(f"Not measured, out of time: {', '.join(missing)}.")
     return " ".join(notes)
 
 
@@ -175,7 +175,7 @@ def _summary(points: Sequence[Point], words: Mapping[str, str]) -> Table:
             )
         )
     note = "; ".join(f"{name}: {words[name]}" for name in {p.level.scenario: 0 for p in points})
-    return Table("load-summary", "The best of each sweep", _SUMMARY, rows, note)
+    return Table("load-summary", "Best point of each sweep", _SUMMARY, rows, note)
 
 
 def _throughput_plot(points: Sequence[Point]) -> Plot:
@@ -194,9 +194,9 @@ def _throughput_plot(points: Sequence[Point]) -> Plot:
     return Plot(
         f"Throughput ends at {best.requests_per_s:.3g} requests/s: {_words_of(best.level)}",
         plots.latency_against_throughput(curves),
-        "To the right is more, down is sooner. The numbers are the requests in flight of a closed "
-        "loop, the arrivals a second of an open one. Where a line turns upwards, more load buys "
-        "only waiting.",
+        "Further right is more throughput, lower is less latency. The numbers are the concurrent "
+        "requests of a closed loop, or the arrivals per second of an open one. Where a line turns "
+        "upwards, more load only adds waiting.",
     )
 
 
@@ -216,9 +216,9 @@ def _split_plot(points: Sequence[Point]) -> Plot:
             "mean of a request, ms",
             [fmean(point.latencies_ms) for point in good],
         ),
-        "Where a request spent its time, by the service, and how long its client waited. Each part "
-        "is summed over the request's batches, which wait and run side by side: a bar may be "
-        "longer than the wait. What it lacks is hashing, indexing, waiting to decode, and HTTP.",
+        "Where a request's time went, by the service's timings; ticks show latency. Each part "
+        "is summed over the request's batches, which wait and run in parallel: a bar may be longer "
+        "than the latency. Hashing, indexing, waiting to decode, and HTTP are not included.",
     )
 
 
@@ -233,8 +233,8 @@ def _ecdf_plots(points: Sequence[Point]) -> list[Plot]:
                 f"{FILE_WORDS[files].capitalize()}, {LOOP_WORDS[loop]}: at {own[-1].level.name}, "
                 f"p99 is {p99 / p50:.1f} times the median",
                 plots.ecdf({p.level.name: p.latencies_ms for p in own}, "latency, ms"),
-                "The share of requests answered within a time. A steep line is a steady service; a "
-                "tail to the right is what some clients wait for.",
+                "Share of requests answered within a time. A steep line: steady latency; a tail "
+                "to the right shows what some clients wait for.",
             )
         )
     return drawn
@@ -250,8 +250,8 @@ def _timeline_plot(level: Level, spans: Sequence[Span], seconds: float) -> Plot:
         f"{_words_of(level).capitalize()}: {busiest} is busy {shares.get(busiest, 0):.0%} of the "
         f"first {seconds:g} s",
         plots.gantt(spans, seconds),
-        "What each process was doing, by the service's own log. The front has a thin line for each "
-        "request in flight; a decoder or worker does one thing at a time.",
+        "What each process did, by the service's own log. The front has a thin line per request in "
+        "flight; a decoder or worker does one thing at a time.",
     )
 
 

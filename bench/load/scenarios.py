@@ -1,4 +1,4 @@
-"""What is asked of the service: kinds of requests, about a file it knows or one it does not."""
+"""Scenarios: kinds of requests, for a cached or for a new file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """A POST of `fields` and a `video_path` to `path`, answered at once or as a stream."""
+    """A POST of `fields` and a `video_path` to `path`, with a plain or a streamed response."""
 
     path: str
     fields: Document = field(default_factory=dict)
@@ -35,10 +35,10 @@ class Call:
 
 
 def calls(scenario: str, task: str, fields: Document) -> tuple[Call, ...]:
-    """The calls that a scenario chooses from.
+    """The calls of a scenario.
 
-    `single` is `task` with `fields`; `six` is all tasks in one call; `mixed` is three tasks by
-    themselves, in one call, and one of them as a stream.
+    `single` is `task` with `fields`; `six` is all tasks in one call; `mixed` is three tasks
+    separately, in one call, and one of them as a stream.
     """
     three = ("objects", "places", "scenes")
     if scenario == "single":
@@ -53,22 +53,22 @@ def calls(scenario: str, task: str, fields: Document) -> tuple[Call, ...]:
 
 
 class Clip:
-    """The video that is asked about: itself, or each time a copy with other bytes."""
+    """The video to analyse: itself, or a new copy with different bytes each time."""
 
     def __init__(self, path: Path, copies: Path) -> None:
         self.path = path
         self._copies = copies
-        # A service that has served an earlier run must not know these copies either.
+        # Start at a number that no earlier run against the same service has used.
         self._numbers = itertools.count(time.time_ns())
 
     def copy(self) -> Path:
-        """A copy that no service has seen; whoever asked for it removes it."""
+        """A copy that no service has seen; the caller deletes it."""
         number = next(self._numbers)
         return distinct_copy(self.path, self._copies / f"{number}.mp4", number)
 
 
 class Asker:
-    """Prepares requests of a scenario: always the same mix for the same seed."""
+    """Prepares a scenario's requests; equal seeds give equal mixes."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Asker:
         self._mix = _mixed(kinds, seed)
 
     async def prepare(self) -> Ask:
-        """Choose a call and have its file ready."""
+        """Choose a call and prepare its file."""
         call = next(self._mix)
         if not self._fresh:
             return lambda: ask(self._client, call, self._clip.path)
@@ -100,14 +100,14 @@ class Asker:
 
 
 def _mixed(kinds: tuple[Call, ...], seed: int) -> Iterator[Call]:
-    """Each kind once in every round, so that windows are alike; rounds are shuffled."""
+    """Each kind once per round, so that windows are comparable; rounds are shuffled."""
     generator = random.Random(seed)
     while True:
         yield from generator.sample(kinds, len(kinds))
 
 
 async def ask(client: httpx.AsyncClient, call: Call, video: Path) -> Answer:
-    """Send the call; every way in which it may fail is told of in the answer's code."""
+    """Send the call; the answer's code reports any failure."""
     try:
         responses, errors = read(call, await post(client, call, video))
     except httpx.TransportError as error:
@@ -125,7 +125,7 @@ async def ask(client: httpx.AsyncClient, call: Call, video: Path) -> Answer:
 
 
 async def post(client: httpx.AsyncClient, call: Call, video: Path) -> httpx.Response:
-    """Send the call and read the whole answer; raises httpx.TransportError."""
+    """Send the call and read the whole response; raises httpx.TransportError."""
     headers = {"Accept": NDJSON} if call.stream else {}
     return await client.post(
         call.path, json={"video_path": str(video), **call.fields}, headers=headers
@@ -133,9 +133,9 @@ async def post(client: httpx.AsyncClient, call: Call, video: Path) -> httpx.Resp
 
 
 def read(call: Call, reply: httpx.Response) -> tuple[list[Document], list[str]]:
-    """The responses of a call's tasks, and the codes of what went wrong.
+    """The responses of a call's tasks, and the codes of all errors.
 
-    A call that only partly succeeded did not succeed.
+    A call that succeeded only in part counts as failed.
     """
     if reply.status_code != 200:
         is_problem = reply.headers.get("content-type", "").startswith("application/problem+json")

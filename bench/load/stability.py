@@ -1,9 +1,9 @@
-"""When a measurement may be believed: percentiles of it, and whether its windows agree.
+"""Percentiles, and when a measurement is stable.
 
 The rule is that of NVIDIA's perf_analyzer (`DetermineStability` in its inference_profiler.cc, with
-the default `--stability-percentage 10`): the last three windows are stable where none has a
-throughput of zero, and the largest is at most 10 % above the smallest, both in throughput and in
-mean latency.
+the default `--stability-percentage 10`): the last three windows are stable if none has zero
+throughput, and the largest value is at most 10 % above the smallest, both in throughput and in mean
+latency.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ QUANTILES = (50, 90, 95, 99)
 
 @dataclass(frozen=True)
 class Window:
-    """What was answered between two times: successes a second, and how long they took.
+    """The successes between two times: their number per second, and their mean latency.
 
-    Times are seconds from the start of the point; `mean_ms` is 0 where nothing succeeded.
+    Times are seconds from the start of the point; `mean_ms` is 0 if nothing succeeded.
     """
 
     start_s: float
@@ -49,7 +49,7 @@ def _agree(values: Sequence[float]) -> bool:
 def percentiles(values: Sequence[float]) -> tuple[float, ...]:
     """The 50th, 90th, 95th and 99th percentile by nearest rank: each is one of the values.
 
-    Nothing has percentiles of 0.
+    Without values, all are 0.
     """
     if not values:
         return (0.0,) * len(QUANTILES)

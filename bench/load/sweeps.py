@@ -1,4 +1,4 @@
-"""Every level of every sweep of `load`, one after another."""
+"""Runs every level of every sweep of `load`, in sequence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A scenario's calls, about files of one kind, in the loops that are named."""
+    """A scenario's calls, for one kind of file, in the given loops."""
 
     scenario: str
     files: str
@@ -33,8 +33,8 @@ class Sweep:
 class Plan:
     """What to measure. `rates` are shares of the best closed-loop rate.
 
-    All points together are to last `budget_s`: each gets its share of what is left, but three
-    windows at least; when nothing is left, the others are left out.
+    All points together should last `budget_s`: each gets its share of the remaining time, but at
+    least three windows. When no time remains, the remaining points are skipped.
     """
 
     sweeps: Sequence[Sweep]
@@ -47,15 +47,15 @@ class Plan:
 
     @property
     def points(self) -> int:
-        """How many points there will be."""
+        """The total number of points."""
         numbers = {CLOSED: len(self.concurrencies), OPEN: len(self.rates)}
         return sum(numbers[loop] for sweep in self.sweeps for loop in sweep.loops)
 
 
 class Sweeper:
-    """Carries a plan out; `show` is told what is being done, and how many points are there.
+    """Runs a plan; `show` receives the current step and the number of finished points.
 
-    What it measured is in `points`, what it had no time for in `left_out`.
+    Measured points are in `points`, skipped ones in `left_out`.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Sweeper:
                 loop = partial(closed_loop, self._asker(sweep).prepare, concurrency=concurrency)
                 best = max(best, await self._measure(level, loop))
             if OPEN not in sweep.loops or best == 0:
-                continue  # without a closed loop that gave anything, there is no rate to try
+                continue  # without a closed-loop result, there is no rate to derive
             for place, share in enumerate(self._plan.rates):
                 rate, seed = share * best, self._plan.seed + place
                 level = Level(sweep.scenario, sweep.files, OPEN, rate)
@@ -97,7 +97,7 @@ class Sweeper:
         return Asker(self._client, sweep.kinds, self._clip, fresh, self._plan.seed)
 
     async def _warm_up(self, sweep: Sweep) -> None:
-        """Send each call once: models are loaded, and what cannot work is told at once."""
+        """Send each call once: loads the models, and detects failures early."""
         for call in sweep.kinds:
             self._show(f"{sweep.scenario}: first requests, which load models", len(self.points))
             try:
@@ -112,7 +112,7 @@ class Sweeper:
                 self.provenances[provenance["model_name"]] = provenance
 
     async def _measure(self, level: Level, loop: Loop) -> float:
-        """Measure a point, if there is time for it; returns its requests a second, or 0."""
+        """Measure a point, if time remains; return its requests per second, or 0."""
         if self._left_s <= 0:
             self.left_out.append(level)
             return 0.0

@@ -1,4 +1,4 @@
-"""What every process of the service was doing when, from its own log at level DEBUG."""
+"""What each process of the service did when, from its own log at level DEBUG."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 FRONT = "front"
-ROUNDING_S = 0.002  # the log has its times in whole milliseconds
+ROUNDING_S = 0.002  # the log's times are in whole milliseconds
 
 
 @dataclass(frozen=True)
 class Span:
-    """A process did something from `start_s` to `end_s`, seconds from the timeline's start.
+    """An activity of a process from `start_s` to `end_s`, in seconds from the timeline's start.
 
     `activity` is a task's name, `decode`, `probe`, `load`, …; the front's is `request`.
     """
@@ -26,7 +26,7 @@ class Span:
 
 
 def read_spans(log: Path, started_at: float, seconds: float) -> list[Span]:
-    """What happened in the `seconds` from `started_at`, in seconds since the epoch."""
+    """Spans within `seconds` from `started_at`, which is in seconds since the epoch."""
     with log.open() as lines:
         spans = [span for line in lines if (span := _span(line, started_at)) is not None]
     return [
@@ -37,7 +37,7 @@ def read_spans(log: Path, started_at: float, seconds: float) -> list[Span]:
 
 
 def lanes(spans: Iterable[Span]) -> Iterator[tuple[int, Span]]:
-    """Each span with the lowest lane in which it overlaps none before it, but by a rounding."""
+    """Each span with the lowest lane in which it overlaps no earlier one, except by rounding."""
     ends: list[float] = []
     for span in sorted(spans, key=lambda span: span.start_s):
         lane = next(
@@ -48,7 +48,7 @@ def lanes(spans: Iterable[Span]) -> Iterator[tuple[int, Span]]:
 
 
 def busy_s(spans: Sequence[Span]) -> float:
-    """Seconds in which at least one of the spans lasted."""
+    """Seconds in which at least one span is active."""
     total_s = end_s = 0.0
     for span in sorted(spans, key=lambda span: span.start_s):
         total_s += max(0.0, span.end_s - max(span.start_s, end_s))
@@ -57,11 +57,11 @@ def busy_s(spans: Sequence[Span]) -> float:
 
 
 def _span(line: str, started_at: float) -> Span | None:
-    """The span that a log line tells of, if it does."""
+    """The span of a log line, if it has one."""
     try:
         event = json.loads(line)
     except ValueError:
-        return None  # libraries write to the same file, and no JSON
+        return None  # libraries write non-JSON lines to the same file
     if event["event"] == "request answered":
         process, activity = event["process"], event["activity"]
     elif event["event"] == "request" and event["path"].startswith("/infer"):

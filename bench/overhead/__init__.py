@@ -1,1 +1,1 @@
-"""`python -m bench overhead` and `scaling`: what the service costs beside the work."""
+"""`python -m bench overhead` and `scaling`: the service's own overhead."""

@@ -1,6 +1,6 @@
-"""What the service's own machinery costs: frames on their way to a task, and a cached request.
+"""The service's own overhead: frames on their way to a task, and a cached request.
 
-The task is a simulated device that takes no time. Against it stands the bare decoder, which writes
+The task is a simulated device that takes no time. The reference is the bare decoder, which writes
 every frame into one buffer.
 """
 
@@ -27,22 +27,22 @@ from bench.service_process import service
 POOL_MB = "600"
 CACHED = {"the first frame": {"end_ms": 1}, "every 30th frame": {}}
 NO_TIME = "wait-0.pt"
-QUICK, WHOLE = (3, 300), (7, 2000)  # pairs; requests
+QUICK, WHOLE = (3, 300), (7, 2000)  # decode pairs; cached requests
 
 
 class Cached(NamedTuple):
-    """How many frames a request was of, and how long each such request took."""
+    """The number of frames per request, and each request's latency."""
 
     frames: int
     latencies_ms: list[float]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """It has no options of its own."""
+    """Add no options."""
 
 
 def run(arguments: argparse.Namespace) -> list[Table]:
-    """Measure both; writes overhead.json. Raises ServiceFailed, httpx.HTTPError."""
+    """Measure both; write overhead.json. Raises ServiceFailed, httpx.HTTPError."""
     output: Path = arguments.output.resolve()
     clip = generate.bench_clip(output / "clips", arguments.quick)
     pairs, requests = QUICK if arguments.quick else WHOLE
@@ -80,11 +80,11 @@ def _decoding(
         assert answered == frames
         progress.advance(bar)
     copy.unlink()
-    return measured[1:]  # the first warms up
+    return measured[1:]  # the first is the warm-up
 
 
 def _decode(path: Path) -> int:
-    """Every frame as RGB into one buffer, as fast as PyAV can."""
+    """Convert every frame to RGB in one buffer, as fast as PyAV can."""
     frames = 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -100,7 +100,7 @@ def _decode(path: Path) -> int:
 def _latencies_ms(
     client: httpx.Client, clip: Path, fields: dict[str, int], requests: int
 ) -> list[float]:
-    """How long each of so many equal requests took, one after the other, frames in the pool."""
+    """Latencies of `requests` equal sequential requests whose frames are in the pool."""
     for _ in range(20):
         _ask(client, clip, fields)
     latencies = []
@@ -123,7 +123,7 @@ def _decoding_table(measured: list[tuple[float, float]]) -> Table:
     ratio = statistics.median(bare / through for bare, through in measured)
     return Table(
         "overhead-decoding",
-        "Every frame of the clip: decoder, pool and queues to a task that does nothing",
+        "Every frame of the clip: decoder, pool and queues to a no-op task",
         ("bare decoder", "service", "ratio", "must", "aim"),
         [(f"{bare_s:.2f} s", f"{service_s:.2f} s", f"{ratio:.2f}", "0.9", "0.97")],
         f"Medians of {len(measured)} pairs, in turn.",
@@ -137,7 +137,7 @@ def _cached_table(cached: dict[str, Cached]) -> Table:
         rows.append((name, str(frames), f"{p50:.1f} ms", f"{p99:.1f} ms", "3 / 15 ms", "1 / 5 ms"))
     return Table(
         "overhead-cached",
-        "A cached request to a task that does nothing, seen by the client",
+        "A cached request to a no-op task, measured at the client",
         ("wanted", "frames", "p50", "p99", "must", "aim"),
         rows,
     )

@@ -1,7 +1,7 @@
-"""What the front and the queues cost as devices are added: 1 to 8 simulated ones.
+"""The overhead of the front and the queues as devices are added: 1 to 8 simulated ones.
 
-A simulated device takes a fixed time for each frame. The frames are real and in the pool already,
-the front, queues and workers are the real ones, so what is lost is theirs.
+A simulated device takes a fixed time per frame. The frames are real and already in the pool; the
+front, queues and workers are the real ones, so the loss is theirs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bench.service_process import service
 FRAME_MS = 5
 CLIP_SECONDS = 8
 CLIP_FRAMES = CLIP_SECONDS * 30
-REQUESTS_PER_DEVICE = 2  # at any time
+REQUESTS_PER_DEVICE = 2  # concurrently
 MUST, AIM = 7 / 8, 7.8 / 8
 
 
 @dataclass(frozen=True)
 class Point:
-    """How many frames a second so many devices analysed, and how many they could."""
+    """Frames per second of this many devices, measured and possible."""
 
     devices: int
     frames_per_s: float
@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> list[Table]:
-    """Measure each number of devices; writes scaling.json and scaling.html.
+    """Measure each number of devices; write scaling.json and scaling.html.
 
     Raises ServiceFailed, httpx.HTTPError.
     """
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
 
 
 def _frames_per_s(output: Path, clip: Path, devices: int, rounds: int) -> float:
-    """Ask in so many threads at once that no device need ever wait for a question."""
+    """Send requests from enough threads that no device is ever idle for lack of one."""
     threads = devices * REQUESTS_PER_DEVICE
     environ = {"DEVICES": ",".join(["cpu"] * devices), "MEDIA_ROOTS": str(clip.parent)}
     log = output / "scaling-service.log"
@@ -96,10 +96,10 @@ def _table(points: list[Point]) -> Table:
     ]
     return Table(
         "scaling",
-        f"Simulated devices of {FRAME_MS} ms a frame, frames in the pool",
-        ("devices", "frames/s", "devices' worth"),
+        f"Simulated devices of {FRAME_MS} ms per frame, frames in the pool",
+        ("devices", "frames/s", "effective devices"),
         rows,
-        f"Of 8 devices, {MUST * 8:g} are to be kept busy, {AIM * 8:g} are aimed at.",
+        f"Of 8 devices, {MUST * 8:g} must be busy; the aim is {AIM * 8:g}.",
     )
 
 
@@ -108,7 +108,7 @@ def _page(points: list[Point], table: Table) -> str:
     plot = page.Plot(
         f"{most.devices} devices do the work of {most.efficiency * most.devices:.1f}",
         plots.scaling([p.devices for p in points], [p.efficiency * p.devices for p in points]),
-        "Below the dashed line is what the front, the queues and the client cost.",
+        "The gap to the dashed line is the cost of the front, the queues and the client.",
     )
-    section = page.Section("What is lost as devices are added", [], [table], [plot])
+    section = page.Section("Loss as devices are added", [], [table], [plot])
     return page.page("The Eioku ML service with more devices", table.title, [section])

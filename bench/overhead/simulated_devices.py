@@ -1,8 +1,8 @@
 """The service with simulated devices: `python -m bench.overhead.simulated_devices`.
 
-A simulated device: the real front, queues, frames and workers, and instead of a network one that
-takes as long as the model's name says, `wait-<ms>.pt`, for each frame. It reads one pixel of each,
-so that the frame is really there. Needs neither weights nor torch.
+The front, queues, frames and workers are real. Instead of running a network, a simulated device
+waits per frame for the time in the model's name, `wait-<ms>.pt`. It reads one pixel of each frame,
+to prove that the frame is present. Needs neither weights nor torch.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 def load(spec: Spec, runtime: object) -> SimulatedDevice:
-    """A device that takes as many milliseconds a frame as the model's name says."""
+    """A device that takes as many milliseconds per frame as the model's name says."""
     name = spec.model_name.removesuffix(".pt")
     return SimulatedDevice(float(name.removeprefix("wait-")), name)
 
 
 class SimulatedDevice:
-    """Takes its time, and finds one box the size of the frame in each."""
+    """Waits, and returns one box of the frame's size per frame."""
 
     def __init__(self, frame_ms: float, name: str) -> None:
         self.info = ModelInfo(name, None, False, "cpu", "fp32", {})
@@ -48,16 +48,16 @@ class SimulatedDevice:
         self._clock = threading.Event()
 
     def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> Sequence[Pixels]:
-        """The frames, where they lie."""
+        """The frames, without a copy."""
         return [arena.frame(ref) for ref in subject.refs]
 
     def infer(self, spec: Spec, inputs: Sequence[Pixels]) -> list[float]:
-        """Wait; then how bright the last pixel of each frame is, from 0 to 1."""
+        """Wait; then return the brightness of each frame's last pixel, from 0 to 1."""
         self._clock.wait(self._frame_ms / 1000 * len(inputs))
         return [float(frame[-1, -1].mean()) / 255 for frame in inputs]
 
     def postprocess(self, spec: Spec, subject: Frames, outputs: Sequence[float]) -> list[Detection]:
-        """A box for each frame."""
+        """One box per frame."""
         return [
             Detection(
                 ref.frame_index,

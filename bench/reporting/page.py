@@ -1,4 +1,4 @@
-"""A page of tables and figures in one HTML file that needs nothing else."""
+"""A self-contained HTML page of tables and figures."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure, a heading that says what is to be seen in it, and how to read it."""
+    """A figure, a heading that states its result, and how to read it."""
 
     heading: str
     figure: Figure
@@ -57,7 +57,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading that says what was found, and what shows it."""
+    """A heading that states a result, and the tables and plots that show it."""
 
     heading: str
     paragraphs: Sequence[str] = ()
@@ -67,7 +67,7 @@ class Section:
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section], mark: str = "") -> str:
-    """The HTML; table rows with a cell that is `mark` stand out."""
+    """The HTML; table rows with a cell equal to `mark` are highlighted."""
     body = "\n".join(_section(section, mark) for section in sections)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'

@@ -1,6 +1,6 @@
-"""Figures: each function takes plain numbers and gives a matplotlib figure; `svg` is for pages.
+"""Figures: each function maps plain numbers to a matplotlib figure; `svg` embeds it in a page.
 
-The colours are those of Okabe and Ito, which colour-blind people can tell apart.
+The colours are those of Okabe and Ito, distinguishable for colour-blind people.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ACTIVITIES = {
     "probe": "#4B5563",
     "load": "#A0522D",
 }
-# Every text and axis has this colour; `svg` turns it into that of the page, dark or light.
+# The colour of all text and axes; `svg` replaces it with the page's own, dark or light.
 INK = "#101112"
 WIDTH_IN = 8.4
 
@@ -71,7 +71,7 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One sweep: a row of levels, each with its throughput and latencies."""
+    """One sweep: its levels, each with its throughput and latencies."""
 
     label: str
     levels: Sequence[str]
@@ -91,7 +91,7 @@ def svg(figure: Figure) -> str:
 
 
 def latency_against_throughput(curves: Sequence[Curve]) -> Figure:
-    """The median and the 99th percentile of latency over requests a second, a line a sweep."""
+    """Median and 99th percentile of latency against requests per second, one line per sweep."""
     figure, axes = _axes(4.4)
     for place, (curve, colour) in enumerate(zip(curves, CYCLE, strict=False)):
         for values, line, face in ((curve.p50_ms, "-", colour), (curve.p99_ms, _DASHED, "w")):
@@ -111,13 +111,13 @@ def latency_against_throughput(curves: Sequence[Curve]) -> Figure:
 
 
 def scaling(devices: Sequence[int], worth: Sequence[float]) -> Figure:
-    """How many devices' work was done by so many, beside as many as there were."""
+    """Effective devices against the number of devices, next to the ideal."""
     figure, axes = _axes(3.6)
-    axes.plot(devices, devices, ls=_DASHED, color=GREY, lw=1.4, label="all at work, all the time")
+    axes.plot(devices, devices, ls=_DASHED, color=GREY, lw=1.4, label="ideal")
     axes.plot(devices, worth, color=BLUE, lw=1.8, marker="o", label="measured")
     axes.set_xticks(devices)
     axes.set_xlabel("devices")
-    axes.set_ylabel("devices' worth of work")
+    axes.set_ylabel("effective devices")
     axes.set_ylim(bottom=0)
     _legend(axes, axes.get_legend_handles_labels()[0])
     return figure
@@ -126,7 +126,7 @@ def scaling(devices: Sequence[int], worth: Sequence[float]) -> Figure:
 def stacked_bars(
     labels: Sequence[str], parts: Mapping[str, Sequence[float]], unit: str, marks: Sequence[float]
 ) -> Figure:
-    """A horizontal bar for each label, made of parts; `marks` are drawn across: latencies."""
+    """A horizontal stacked bar per label; `marks` are ticks across the bars: latencies."""
     figure, axes = _axes(1.3 + 0.36 * len(labels))
     rows = np.arange(len(labels))
     left = np.zeros(len(labels))
@@ -145,7 +145,7 @@ def stacked_bars(
 
 
 def ecdf(curves: Mapping[str, Sequence[float]], unit: str) -> Figure:
-    """The share of values up to x, a step line for each name; names are of rising load."""
+    """Empirical distribution function, one step line per name; names are by rising load."""
     figure, axes = _axes(3.8)
     colours = mpl.colormaps["viridis"](np.linspace(0.2, 0.85, max(len(curves), 2)))
     for (name, values), colour in zip(curves.items(), colours, strict=False):
@@ -161,9 +161,9 @@ def ecdf(curves: Mapping[str, Sequence[float]], unit: str) -> Figure:
 
 
 def gantt(spans: Sequence[Span], seconds: float) -> Figure:
-    """What each process did over time, a row a process and a colour an activity.
+    """What each process did over time, one row per process and one colour per activity.
 
-    Spans of one process that overlap are drawn side by side in its row.
+    Overlapping spans of one process share its row, each in its own lane.
     """
     processes = sorted({span.process for span in spans}, key=_front_first)
     figure, axes = _axes(1.2 + 0.5 * len(processes))
@@ -173,7 +173,7 @@ def gantt(spans: Sequence[Span], seconds: float) -> Figure:
         height = 0.78 / (1 + max(lane for lane, _ in placed))
         for lane, span in placed:
             colour = ACTIVITIES.get(span.activity, RED)
-            # A hair's breadth less than it lasted keeps it apart from the next one.
+            # Slightly shorter than measured, to separate it from the next one.
             width_s = max(span.end_s - span.start_s - 0.002 * seconds, 0.001 * seconds)
             bounds = [(span.start_s, width_s)]
             axes.broken_barh(bounds, (row - 0.39 + lane * height, height * 0.86), color=colour)
@@ -197,7 +197,7 @@ def _axes(height_in: float) -> tuple[Figure, Axes]:
 
 
 def _legend(axes: Axes, handles: Sequence[Artist] | None = None) -> None:
-    """A row above the axes, where it hides no data."""
+    """Draw the legend in a row above the axes, where it hides no data."""
     shown = axes.get_legend_handles_labels()[0] if handles is None else handles
     with mpl.rc_context(_STYLE):
         axes.legend(
@@ -217,7 +217,7 @@ def _marker(axes: Axes, x: float, y: float, colour: str, face: str, is_stable: b
 
 
 def _label_levels(axes: Axes, curve: Curve, colour: str, above: bool) -> None:
-    """Beside the medians; below the line or above it, so that two sweeps do not collide."""
+    """Label the medians, above or below the line, so that two sweeps do not collide."""
     offset, align = ((-6, 7), "right") if above else ((6, -13), "left")
     for level, x, y in zip(curve.levels, curve.requests_per_s, curve.p50_ms, strict=True):
         axes.annotate(
@@ -238,7 +238,7 @@ def _throughput_legend(curves: Sequence[Curve], unstable: bool) -> list[Artist]:
 
 
 def _label_logarithmic(axis: Axis) -> None:
-    """Plain numbers at the powers of ten and at 2, 3, 5 and 7 between them."""
+    """Label the powers of ten, and 2, 3, 5 and 7 between them, with plain numbers."""
 
     def label(value: float, _: int) -> str:
         return f"{value:g}" if f"{value:e}"[0] in "12357" else ""

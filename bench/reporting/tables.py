@@ -1,4 +1,4 @@
-"""What a measurement gives: tables, shown in a terminal and written into `bench/RESULTS.md`."""
+"""Result tables: shown in a terminal and written into `bench/RESULTS.md`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Table:
     note: str = ""
 
     def show(self, console: Console) -> None:
-        """Print it."""
+        """Print the table."""
         shown = TerminalTable(*self.columns, title=self.title, caption=self.note or None)
         for row in self.rows:
             shown.add_row(*row)
         console.print(shown)
 
     def markdown(self, command: str) -> str:
-        """A section of Markdown, with the command that gave the numbers."""
+        """A section of Markdown, with the command that produced the numbers."""
         lines = [f"### {self.title}", "", f"`{command}`", ""]
         lines += [_row(self.columns), _row(["---"] * len(self.columns))]
         lines += [_row(row) for row in self.rows]
@@ -42,7 +42,8 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def write_results(path: Path, tables: Sequence[Table], command: str) -> None:
-    """Put each table between its markers in the file; one that has none is added at the end."""
+    """Replace each table between its markers in the file; append tables without markers."""
+
     text = path.read_text() if path.exists() else "# Results\n"
     for table in tables:
         start, end = f"<!-- {table.name} -->", f"<!-- /{table.name} -->"

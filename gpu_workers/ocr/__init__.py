@@ -1,1 +1,1 @@
-"""What OCR is made of: EasyOCR's networks, and the steps around them."""
+"""EasyOCR's networks for OCR, with their pre- and postprocessing."""

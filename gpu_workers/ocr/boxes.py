@@ -1,10 +1,10 @@
-"""From CRAFT's score maps to boxes around words.
+"""Turns CRAFT's score maps into word boxes.
 
-The algorithm is that of Baek et al., "Character Region Awareness for Text Detection" (2019),
-section 3.3: pixels that are text or a link between characters are joined to components; each
-component with a strong enough pixel is widened, and given the smallest rectangle around it. The
-constants, and so the answers, are those of EasyOCR; but each component is looked at within its own
-bounds, not in the whole map.
+The algorithm is from Baek et al., "Character Region Awareness for Text Detection" (2019),
+section 3.3: join pixels that are text or a link between characters into connected components,
+dilate each component that has a strong enough pixel, and fit the smallest rectangle around it. The
+constants, and so the results, equal EasyOCR's. For speed, each component is processed within its
+own bounds, not in the whole map.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TEXT = 0.7  # what the strongest pixel of a word has at least
-WEAK_TEXT = 0.4  # what any pixel of a word has more of, or else of a link
+TEXT = 0.7  # minimum score of a word's strongest pixel
+WEAK_TEXT = 0.4  # a word's pixel exceeds this score, or LINK
 LINK = 0.4
 MIN_AREA = 10
-SQUARE = 0.1  # sides that differ by no more than this share are those of a square
+SQUARE = 0.1  # maximum relative difference of the sides of a square
 
 ScoreMap = NDArray[np.float32]
 Box = NDArray[np.float32]
 
 
 def find_boxes(text: ScoreMap, link: ScoreMap) -> list[Box]:
-    """A box for each word in two (height, width) maps: 4 x [x, y] in their pixels, clockwise.
+    """Find word boxes in two (height, width) score maps: 4 x [x, y] in map pixels, clockwise.
 
-    The first corner is the one with the least x + y.
+    The first corner is the one with the smallest x + y.
     """
     strong = text > WEAK_TEXT
     joined = (strong | (link > LINK)).astype(np.uint8)
@@ -49,7 +49,7 @@ def find_boxes(text: ScoreMap, link: ScoreMap) -> list[Box]:
 
 
 def _box_around(points: NDArray[np.int64]) -> Box:
-    """The smallest rectangle around points [x, y]; if it is nearly a square, the upright one."""
+    """The minimum-area rectangle around points [x, y]; an upright one if it is nearly square."""
     box = cv2.boxPoints(cv2.minAreaRect(points.astype(np.int32)))
     sides = np.linalg.norm(box[0] - box[1]), np.linalg.norm(box[1] - box[2])
     if abs(1 - max(sides) / (min(sides) + 1e-5)) <= SQUARE:

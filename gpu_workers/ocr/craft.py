@@ -1,10 +1,10 @@
 """CRAFT's network with EasyOCR's weights, rearranged to give the same scores with less arithmetic.
 
 Baek et al., "Character Region Awareness for Text Detection" (2019): VGG-16 with batch norm, then a
-U-net. What is linear is joined once: a batch norm with the convolution before it, and the last two
-layers of VGG with the first of the U-net, between which there is no ReLU. The U-net enlarges a map,
-then mixes its channels with those of a finer one; that is linear too, so here the channels are
-mixed first, and the small result is enlarged and added.
+U-net. Linear operations are fused once, at load: each batch norm into the convolution before it,
+and the last two layers of VGG into the first of the U-net (there is no ReLU between them). The
+U-net upsamples a map and then mixes its channels with those of a finer map. Both steps are linear,
+so here the channels are mixed first, and the smaller result is upsampled and added.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BORDER = (1, 1, 1, 1)
 
 
 class Craft:
-    """The network with the weights in `path`, on `device`, computing in `dtype`."""
+    """The network with the weights from `path`, on `device`, computing in `dtype`."""
 
     def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
         net = CRAFT()
@@ -37,10 +37,10 @@ class Craft:
         net.eval().requires_grad_(False)
         vgg, make = net.basenet, partial(layer, device=device, dtype=dtype)
         convs = _convolutions([*vgg.slice1, *vgg.slice2, *vgg.slice3, *vgg.slice4])
-        convs[0].padding = (0, 0)  # the picture comes with its border
+        convs[0].padding = (0, 0)  # _stem pads the image itself
         self._first = make(convs[0])
         self._second = make(convs[1], pool=True)
-        # The last map of each stage goes to the U-net: 1/2, 1/4, 1/8, 1/16 of the picture's size.
+        # Each stage's last map goes to the U-net: 1/2, 1/4, 1/8, 1/16 of the image's size.
         self._stages: list[list[nn.Module]] = [
             [make(convs[2]), make(convs[3])],
             [nn.MaxPool2d(2), make(convs[4]), make(convs[5])],
@@ -56,7 +56,7 @@ class Craft:
         self._head = place(net.conv_cls, device, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(n, 3, height, width), sides multiples of 32, to (n, 2, height/2, width/2) scores."""
+        """Score (n, 3, height, width), sides multiples of 32: (n, 2, height/2, width/2)."""
         x = self._stem(x)
         maps = []
         for stage in self._stages:
@@ -70,7 +70,7 @@ class Craft:
         return scores
 
     def _stem(self, x: Tensor) -> Tensor:
-        """The first two layers. Their maps are the largest, and none is kept longer than needed."""
+        """Run the first two layers. Their maps are the largest; free each as early as possible."""
         *_, height, width = x.shape
         x = F.pad(x, BORDER)
         if not isinstance(self._second, Winograd):
@@ -86,9 +86,9 @@ class Craft:
 
 
 class _Level:
-    """A level of the U-net: mixes the channels of a coarse map with those of a fine one.
+    """A level of the U-net: mixes the channels of a coarse map with those of a fine map.
 
-    `before` are layers without a ReLU that the coarse map has still to go through.
+    `before` are layers without a ReLU that the coarse map must still pass.
     """
 
     def __init__(
@@ -100,26 +100,26 @@ class _Level:
         bias = torch.zeros_like(mix.bias)
         coarse = _like(mix, mix.weight[:, :coarse_channels], bias)
         fine = _like(mix, mix.weight[:, coarse_channels:], mix.bias)
-        self._coarse = make(reduce(_joined, [*before, coarse]), relu=False)
+        self._coarse = make(reduce(_fused, [*before, coarse]), relu=False)
         self._fine = make(fine, relu=False)
         self._merge = make(merge)
 
     def __call__(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """Both (n, channels, height, width); the result has the size of `fine`."""
+        """Merge two (n, channels, height, width) maps; the result has the size of `fine`."""
         enlarged = F.interpolate(self._coarse(coarse), size=fine.shape[2:], mode="bilinear")
         merged: Tensor = self._merge(self._fine(fine).add_(enlarged).relu_())
         return merged
 
 
 def _convolutions(modules: Sequence[nn.Module]) -> list[nn.Conv2d]:
-    """The convolutions among `modules`, each with the batch norm that follows it."""
+    """The convolutions in `modules`, each fused with the batch norm that follows it."""
     norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
     convs = [module for module in modules if isinstance(module, nn.Conv2d)]
     return [fuse_conv_bn_eval(conv, norm) for conv, norm in zip(convs, norms, strict=True)]
 
 
-def _joined(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
-    """One convolution for two, of which the second looks at single pixels."""
+def _fused(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+    """Fuse two convolutions, the second of which is 1x1, into one."""
     assert first.bias is not None
     assert second.bias is not None
     matrix = second.weight[:, :, 0, 0].double()
@@ -129,7 +129,7 @@ def _joined(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 
 
 def _like(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """`conv` with other weights."""
+    """Copy `conv` with other weights."""
     other = deepcopy(conv)
     other.out_channels, other.in_channels, *_ = weight.shape
     other.weight = nn.Parameter(weight, requires_grad=False)

@@ -1,7 +1,6 @@
-"""EasyOCR's text detector, CRAFT, on batches of frames of one size.
+"""EasyOCR's text detector, CRAFT, on batches of frames of equal size.
 
-The steps before and after the network are those of EasyOCR, with the defaults of
-`easyocr.Reader.readtext`.
+Pre- and postprocessing are EasyOCR's, with the defaults of `easyocr.Reader.readtext`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from gpu_workers.ocr.boxes import find_boxes
 from gpu_workers.ocr.craft import Craft
 from ipc.arena import Pixels
 
-# Eight 1080p frames take 6 GB of a GPU in half precision.
+# Eight 1080p frames take 6 GB of GPU memory in half precision.
 BATCH_PIXELS = 8 * 1088 * 1920
 
 MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -32,10 +31,10 @@ DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A frame to read: CRAFT's input, the scale it was brought to, and the frame in grey.
+    """A frame to read: CRAFT's input, its scale factor, and the greyscale frame.
 
     `canvas` is (height, width, 3) BGR, its sides padded with black to multiples of 32; `grey` is
-    (height, width) at the frame's own size.
+    (height, width) in the frame's original size.
     """
 
     canvas: Pixels
@@ -45,32 +44,32 @@ class Page:
 
 @dataclass(frozen=True)
 class TextBoxes:
-    """Where text is: upright boxes [x_min, x_max, y_min, y_max], and slanted ones of 4 corners."""
+    """Text boxes: upright ones as [x_min, x_max, y_min, y_max], slanted ones as 4 corners."""
 
     upright: list[list[int]]
     slanted: list[list[list[float]]]
 
 
 def to_page(frame: Pixels) -> Page:
-    """Prepare a (height, width, 3) RGB frame as `readtext` does with what `cv2.imread` gives."""
+    """Preprocess a (height, width, 3) RGB frame as `readtext` does the result of `cv2.imread`."""
     bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
     canvas, scale, _ = resize_aspect_ratio(bgr, 2560, interpolation=cv2.INTER_LINEAR, mag_ratio=1.0)
     return Page(canvas.astype(np.uint8), scale, cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
 
 
 class Detector:
-    """CRAFT with the weights in `path`."""
+    """CRAFT with the weights from `path`."""
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         self._craft = Craft(path, runtime.device, runtime.dtype)
         self._device = runtime.device
         self._dtype = runtime.dtype
-        # EasyOCR gives CRAFT its blue channel as red; so do we, to find what it finds.
+        # EasyOCR passes BGR, but normalises it as RGB. We do the same, to get the same boxes.
         self._mean = torch.tensor(MEAN, device=runtime.device)[:, None, None]
         self._deviation = torch.tensor(DEVIATION, device=runtime.device)[:, None, None]
 
     def find(self, pages: list[Page]) -> list[TextBoxes]:
-        """Find the text of each page."""
+        """Find the text boxes of each page."""
         boxes: list[TextBoxes] = []
         for _, group in groupby(pages, key=lambda page: page.canvas.shape):
             alike = list(group)
@@ -83,8 +82,8 @@ class Detector:
         return boxes
 
     def _score(self, canvases: Pixels) -> NDArray[np.float32]:
-        """(n, height, width, 3) uint8 to (n, 2, height/2, width/2): text, and links between."""
-        # The permuted view of (n, height, width, 3) is channels_last already.
+        """Map (n, height, width, 3) uint8 to (n, 2, height/2, width/2): text and link scores."""
+        # The permuted view of (n, height, width, 3) is already channels_last.
         x = torch.from_numpy(canvases).to(self._device).permute(0, 3, 1, 2).float()
         x = (x - self._mean) / self._deviation
         scores = self._craft(x.to(self._dtype, memory_format=torch.channels_last))
@@ -92,7 +91,7 @@ class Detector:
 
 
 def _boxes(scores: NDArray[np.float32], page: Page) -> TextBoxes:
-    """Turn a page's (2, height, width) scores into boxes on its frame, as `Reader.detect` does."""
+    """Convert a page's (2, height, width) scores to boxes on its frame, as `Reader.detect`."""
     text, link = scores
     found = adjustResultCoordinates(find_boxes(text, link), 1 / page.scale, 1 / page.scale)
     corners = [np.array(box).astype(np.int32).reshape(-1) for box in found]

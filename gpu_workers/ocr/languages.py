@@ -1,4 +1,4 @@
-"""Which of EasyOCR's recognisers reads which languages, and which characters it may answer."""
+"""Maps languages to EasyOCR's recognisers and to the characters that each may output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from easyocr import config
 
 from gpu_workers.model import InvalidSpec
 
-# As `easyocr.Reader` decides: the first row that holds a language asked for, else Latin.
+# The rule of `easyocr.Reader`: the first row that contains a requested language, else Latin.
 FAMILIES: tuple[tuple[list[str], str], ...] = (
     (["th"], "thai_g1"),
     (["ch_tra"], "zh_tra_g1"),
@@ -29,9 +29,9 @@ CHARACTER_FILES = Path(config.BASE_PATH, "character")
 
 @dataclass(frozen=True)
 class Script:
-    """What one of EasyOCR's recognisers was trained on, and how much of it is wanted.
+    """The alphabet of one of EasyOCR's recognisers, and the part of it that is requested.
 
-    `generation` is gen1 or gen2, `ignored` the classes that belong to none of the languages.
+    `generation` is gen1 or gen2; `ignored` are the classes that are in none of the languages.
     """
 
     filename: str
@@ -42,9 +42,9 @@ class Script:
 
 
 def script_for(languages: tuple[str, ...]) -> Script:
-    """Choose the recogniser of `languages`; raises InvalidSpec where none reads them all.
+    """Select the recogniser for `languages`. Raises InvalidSpec if none reads all.
 
-    The choice and the characters are those of `easyocr.Reader`.
+    The selection and the characters equal those of `easyocr.Reader`.
     """
     name = _name_for(languages)
     generation = "gen1" if name.endswith("_g1") else "gen2"
@@ -55,7 +55,7 @@ def script_for(languages: tuple[str, ...]) -> Script:
         filename=model["filename"],
         generation=generation,
         characters=characters,
-        # Class 0 is CTC's blank.
+        # Class 0 is the CTC blank.
         ignored=sorted(characters.index(char) + 1 for char in set(characters) - allowed),
         right_to_left=name == "arabic_g1",
     )
@@ -86,7 +86,7 @@ def _name_for(languages: tuple[str, ...]) -> str:
 
 
 def supported_languages() -> list[str]:
-    """The languages, in EasyOCR's codes, whose alphabet is installed: it lists some without."""
+    """EasyOCR's codes of the languages whose alphabet is installed; EasyOCR lists more."""
     return sorted(lang for lang in config.all_lang_list if _alphabet_file(lang).exists())
 
 

@@ -1,4 +1,4 @@
-"""Layers of EasyOCR's networks, each in the form that is fastest where it runs."""
+"""Layers of EasyOCR's networks, each in the fastest form for its device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from gpu_workers.ocr.winograd import Winograd
 
-WINOGRAD_CHANNELS = 64  # with fewer, its transforms cost more than it saves
+WINOGRAD_CHANNELS = 64  # with fewer channels, its transforms cost more than it saves
 
 
 def layer(
@@ -18,7 +18,7 @@ def layer(
     relu: bool = True,
     pool: bool = False,
 ) -> nn.Module:
-    """A convolution on `device` in `dtype`; then, as asked, a ReLU and a maximum of 2x2."""
+    """A convolution on `device` in `dtype`, then an optional ReLU and 2x2 max pooling."""
     if _suits_winograd(conv, device, dtype):
         return Winograd(conv, relu=relu, pool=pool)
     steps = [conv, *[nn.ReLU(inplace=True)] * relu, *[nn.MaxPool2d(2)] * pool]
@@ -26,7 +26,7 @@ def layer(
 
 
 def place(net: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """`net` on `device` in `dtype`, each convolution in it in its fastest form."""
+    """Move `net` to `device` and `dtype`, each of its convolutions in its fastest form."""
     for name, child in net.named_children():
         if isinstance(child, nn.Conv2d) and _suits_winograd(child, device, dtype):
             setattr(net, name, Winograd(child, relu=False))

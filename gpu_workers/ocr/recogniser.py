@@ -1,9 +1,9 @@
-"""EasyOCR's text recogniser, on the crops of many frames at once.
+"""EasyOCR's text recogniser, on the crops of many frames in one batch.
 
 `readtext` reads one crop at a time, padded on the right with copies of its last column to a width
-that depends on that crop alone. Here crops of equal width are read together, so that every crop
-meets the network as it does there. Deep in the padding the convolutions see the same everywhere:
-they are given only the beginning of it, and what they see there is repeated.
+that depends on that crop alone. Here, crops of equal padded width form a batch, so each crop gives
+the network the same input. Far inside the padding, all features are equal: only the start of the
+padding is convolved, and the feature there is repeated.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from gpu_workers.ocr.layers import place
 from ipc.arena import Pixels
 
 HEIGHT = 64
-# Of all crops of a batch together. A column takes 17 kB, and a CPU has a batch on every core.
+# Total columns of a batch's crops. A column takes 17 kB, and each CPU core holds a batch.
 MAX_BATCH_COLUMNS = {"cpu": 4096, "cuda": 16_384}
-COLUMN_GROUP = 32  # pictures' widths are multiples of it, so that some are alike
-COLUMNS_A_STEP = 4
-FAINT = 0.1  # a crop read with less confidence is read again with more contrast
+COLUMN_GROUP = 32  # image widths are multiples of it, so that several are equal
+COLUMNS_PER_STEP = 4
+FAINT = 0.1  # a crop below this confidence is read again with more contrast
 CONTRAST = 0.5
-BLANK = 0  # the class that stands for no character
+BLANK = 0  # the CTC blank class
 
 
 @dataclass(frozen=True)
 class Network:
     """A generation of EasyOCR's recognisers: its package and its number of channels.
 
-    A feature sees so many columns around it that of those in the padding one first sees nothing
-    else where there are `padding` columns; the last `edge` features see the picture's end.
+    `padding` is the number of padding columns after which a feature sees only padding. The last
+    `edge` features see the image's right edge.
     """
 
     package: str
@@ -63,7 +63,7 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class Crop:
-    """The picture of one box, grey, and the width it is padded to; corners in the frame."""
+    """The greyscale image of one box, and the width to pad it to; corners are in the frame."""
 
     corners: list[list[float]]
     picture: Pixels
@@ -72,7 +72,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Reading:
-    """One piece of text, with its corners (4 x [x, y], clockwise) in the frame's pixels."""
+    """A piece of text, with its corners (4 x [x, y], clockwise) in the frame's pixels."""
 
     corners: list[list[float]]
     text: str
@@ -80,7 +80,7 @@ class Reading:
 
 
 def cut(boxes: TextBoxes, grey: Pixels) -> list[Crop]:
-    """Cut the boxes out of a (height, width) frame, upright ones first, each on its own."""
+    """Crop the boxes from a (height, width) frame, one by one, upright boxes first."""
     height, width = grey.shape
     upright = [box for box in boxes.upright if _overlaps(box, height, width)]
     slanted = [box for box in boxes.slanted if _has_area(box)]
@@ -90,22 +90,22 @@ def cut(boxes: TextBoxes, grey: Pixels) -> list[Crop]:
 
 
 def _overlaps(box: list[int], height: int, width: int) -> bool:
-    """Whether any of the frame is in `box`; `readtext` fails on a box in the canvas's padding."""
+    """Whether `box` overlaps the frame; `readtext` fails on a box in the canvas's padding."""
     x_min, x_max, y_min, y_max = box
     return max(0, x_min) < min(x_max, width) and max(0, y_min) < min(y_max, height)
 
 
 def _has_area(box: list[list[float]]) -> bool:
-    """Whether `box` is a pixel wide and high; `readtext` fails on one that is not."""
+    """Whether `box` is at least a pixel wide and high; `readtext` fails on a smaller one."""
     corners = np.array(box, np.float32)
     left, top, right, bottom = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1)
     return bool(max(left, right) >= 1 and max(top, bottom) >= 1)
 
 
 class Recogniser:
-    """The network that reads `script`, with the weights in `path`.
+    """The recognition network for `script`, with the weights from `path`.
 
-    It stays in fp32: it is small beside CRAFT, and confidences multiply over many steps.
+    It stays in fp32: it is small compared to CRAFT, and confidences multiply over many steps.
     """
 
     def __init__(self, script: Script, path: Path, device: torch.device) -> None:
@@ -120,7 +120,7 @@ class Recogniser:
         state = torch.load(path, map_location="cpu", weights_only=True)
         net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
         place(net.eval(), device, torch.float32)
-        # Its two halves are called one by one: columns are added between them.
+        # The two halves are called separately: padding features are inserted between them.
         self._see, net.FeatureExtraction = net.FeatureExtraction, nn.Identity()
         self._read = net
         self._device = device
@@ -143,7 +143,7 @@ class Recogniser:
         ]
 
     def _predict(self, crops: list[Crop], contrast: float) -> list[tuple[str, float]]:
-        """Text and confidence of each crop; with the contrast raised to `contrast`."""
+        """Text and confidence of each crop, with the contrast raised to `contrast`."""
         batches = list(self._batches(crops))
 
         def read(batch: list[int]) -> list[tuple[str, float]]:
@@ -157,7 +157,7 @@ class Recogniser:
         return [found[i] for i in range(len(crops))]
 
     def _batches(self, crops: list[Crop]) -> Iterator[list[int]]:
-        """Indices of crops of one width, the longest first: they take the longest."""
+        """Indices of crops of equal width per batch, the widest, which take longest, first."""
         order = sorted(range(len(crops)), key=lambda i: (-crops[i].width, self._columns(crops[i])))
         for width, group in groupby(order, key=lambda i: crops[i].width):
             alike = list(group)
@@ -166,13 +166,13 @@ class Recogniser:
                 yield alike[start : start + size]
 
     def _columns(self, crop: Crop) -> int:
-        """How wide a picture of `crop` must be to show all features that differ."""
+        """The image width that `crop` needs to produce all distinct features."""
         height, width = map(int, crop.picture.shape)
         enough = math.ceil(HEIGHT * width / height) + self._network.padding
         return min(crop.width, -(-enough // COLUMN_GROUP) * COLUMN_GROUP)
 
     def _features(self, crops: list[Crop], contrast: float) -> Tensor:
-        """What the convolutions see in crops of one width, (n, channels, height, steps)."""
+        """Convolve crops of one padded width to features, (n, channels, height, steps)."""
         parts = []
         for columns, group in groupby(crops, key=self._columns):
             collate = AlignCollate(HEIGHT, columns, adjust_contrast=contrast)
@@ -182,13 +182,13 @@ class Recogniser:
         return torch.cat(parts)
 
     def _widened(self, x: Tensor, columns: int) -> Tensor:
-        """The features of a picture with as many columns more of padding."""
+        """Insert the features of `columns` more padding columns."""
         edge = self._network.edge
-        same = x[..., -edge - 1 : -edge].expand(-1, -1, -1, columns // COLUMNS_A_STEP)
+        same = x[..., -edge - 1 : -edge].expand(-1, -1, -1, columns // COLUMNS_PER_STEP)
         return torch.cat([x[..., :-edge], same, x[..., -edge:]], dim=3)
 
     def _decode(self, logits: Tensor) -> list[tuple[str, float]]:
-        """The likeliest class at each of (n, steps, classes), of those that are not ignored."""
+        """The most likely class at each of (n, steps, classes) that is not ignored."""
         shares = logits.softmax(2).index_fill_(2, self._ignored, 0)
         shares /= shares.sum(2, keepdim=True)
         values, classes = (best.cpu().numpy() for best in shares.max(2))

@@ -1,10 +1,10 @@
 """3x3 convolutions with a quarter of the multiplications, for fp32 on a CPU.
 
-Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015): F(4x4, 3x3) makes a tile
-of 4x4 outputs from 6x6 inputs with 36 multiplications a channel, where the definition takes 144.
-The points of interpolation are 0, ±√½, ±√2 and infinity, not the paper's 0, ±1, ±2: that halves
-the rounding errors, to about those of the plain convolution. (Barabasz et al., "Error Analysis and
-Improving the Accuracy of Winograd Convolution for Deep Neural Networks", 2020, tells why.)
+Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2015): F(4x4, 3x3) computes a
+4x4 output tile from 6x6 inputs with 36 multiplications per channel; direct convolution needs 144.
+The interpolation points are 0, ±√½, ±√2 and infinity, not the paper's 0, ±1, ±2. This halves the
+rounding error, to about that of direct convolution (Barabasz et al., "Error Analysis and Improving
+the Accuracy of Winograd Convolution for Deep Neural Networks", 2020, explains why).
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from torch import Tensor, nn
 
 from gpu_workers.cpu_threads import each_alone
 
-OUTPUTS = 4  # a tile's side
+OUTPUTS = 4  # side of an output tile
 INPUTS = 6
 OVERLAP = INPUTS - OUTPUTS
-BAND_TILES = 120  # transformed together: many enough to multiply fast, few enough for the cache
+BAND_TILES = 120  # tiles per band: enough for a fast matrix product, few enough for the cache
 
 HALF_ROOT = 0.5**0.5
 ROOT = 2**0.5
 
-Rows = Callable[[int, int], Tensor]  # rows first to last, (pictures, rows, width, channels)
+Rows = Callable[[int, int], Tensor]  # rows first to last, (images, rows, width, channels)
 
 
 class Winograd(nn.Module):
-    """A 3x3 convolution within a border of zeros; then, as asked, a 2x2 maximum, then a ReLU.
+    """A zero-padded 3x3 convolution, then optional 2x2 max pooling, then an optional ReLU.
 
-    It takes (n, channels, height, width) fp32; what it gives is channels_last.
+    The input is (n, channels, height, width) fp32; the output is channels_last.
     """
 
     def __init__(self, conv: nn.Conv2d, *, relu: bool, pool: bool = False) -> None:
@@ -42,18 +42,18 @@ class Winograd(nn.Module):
         self._pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve pictures that are there."""
+        """Convolve images that exist in full."""
         rows = x.permute(0, 2, 3, 1)
         return self.convolve(lambda first, last: rows[:, first:last], rows.shape[:3])
 
     def convolve(self, rows: Rows, shape: Sequence[int]) -> Tensor:
-        """Convolve pictures that are made as they are needed, some rows at a time.
+        """Convolve images whose rows are produced on demand, a band at a time.
 
-        `shape` is how many they are, their height and their width.
+        `shape` is the number of images, their height and their width.
         """
         grid = _Grid.over(shape)
         side = OUTPUTS // 2 if self._pool else OUTPUTS
-        # (pictures, tiles down, a tile's rows, tiles across, a tile's columns, filters)
+        # (images, tiles down, a tile's rows, tiles across, a tile's columns, filters)
         out = torch.empty(grid.count, grid.total, side, grid.across, side, len(self._bias))
         starts = iter(range(0, grid.total, grid.down))
 
@@ -68,7 +68,7 @@ class Winograd(nn.Module):
         return whole[:, : grid.height // shrink, : grid.width // shrink].permute(0, 3, 1, 2)
 
     def _finish(self, tiles: Tensor, out: Tensor) -> None:
-        """What follows on the sums of products, and their place in the picture."""
+        """Pool, add the bias, apply the ReLU, and write the tiles to their place in the image."""
         if self._pool:
             tiles = torch.maximum(tiles[::2], tiles[1::2])
             tiles = torch.maximum(tiles[:, ::2], tiles[:, 1::2])
@@ -79,7 +79,7 @@ class Winograd(nn.Module):
 
 @dataclass(frozen=True)
 class _Grid:
-    """`count` pictures in `total` rows of `across` tiles, of which `down` make a band."""
+    """`count` images in `total` rows of `across` tiles; `down` rows of tiles form a band."""
 
     count: int
     height: int
@@ -90,7 +90,7 @@ class _Grid:
 
     @classmethod
     def over(cls, shape: Sequence[int]) -> _Grid:
-        """The tiles of so many pictures of a height and width, in bands of about the same size."""
+        """The tiles of (count, height, width) images, in bands of about equal size."""
         count, height, width = shape
         total, across = -(-height // OUTPUTS), -(-width // OUTPUTS)
         bands = min(total, -(-count * total * across // BAND_TILES))
@@ -98,7 +98,7 @@ class _Grid:
 
 
 class _Band:
-    """Memory for a band of tiles and their transforms, to be used again for the next band."""
+    """Reusable memory for one band of tiles and their transforms."""
 
     def __init__(self, grid: _Grid, kernel: Tensor) -> None:
         _, channels, filters = kernel.shape
@@ -106,7 +106,7 @@ class _Band:
         self._kernel = kernel
         rows, columns = (OUTPUTS * tiles + OVERLAP for tiles in (grid.down, grid.across))
         tiles = (grid.count, grid.down, grid.across)
-        self._pictures = torch.zeros(grid.count, rows, columns, channels)
+        self._images = torch.zeros(grid.count, rows, columns, channels)
         self._half = torch.empty(INPUTS, grid.count, grid.down, columns, channels)
         self._inputs = torch.empty(INPUTS, INPUTS, *tiles, channels)
         self._products = torch.empty(INPUTS, INPUTS, *tiles, filters)
@@ -114,9 +114,9 @@ class _Band:
         self._outputs = torch.empty(OUTPUTS, OUTPUTS, *tiles, filters)
 
     def convolve(self, rows: Rows, start: int) -> Tensor:
-        """Tiles from row `start` on: (4 down, 4 across, pictures, down, across, filters)."""
+        """Convolve tiles from row `start`: (4 down, 4 across, images, down, across, filters)."""
         self._take(rows, OUTPUTS * start)
-        _evaluate(_overlapping(self._pictures, 1, self._grid.down), self._half)
+        _evaluate(_overlapping(self._images, 1, self._grid.down), self._half)
         columns = _overlapping(self._half, 3, self._grid.across)
         _evaluate(columns, self._inputs.transpose(0, 1))
         torch.bmm(
@@ -129,16 +129,16 @@ class _Band:
         return self._outputs
 
     def _take(self, rows: Rows, top: int) -> None:
-        """Copy the rows that the tiles need, one above `top` and all below, or zeros."""
-        first, last = max(0, top - 1), min(self._grid.height, top - 1 + self._pictures.shape[1])
+        """Copy the rows that the tiles need, from one above `top`; zeros outside the image."""
+        first, last = max(0, top - 1), min(self._grid.height, top - 1 + self._images.shape[1])
         start, stop = first - (top - 1), last - (top - 1)
-        self._pictures[:, :start] = 0
-        self._pictures[:, start:stop, 1 : 1 + self._grid.width] = rows(first, last)
-        self._pictures[:, stop:] = 0
+        self._images[:, :start] = 0
+        self._images[:, start:stop, 1 : 1 + self._grid.width] = rows(first, last)
+        self._images[:, stop:] = 0
 
 
 def _overlapping(x: Tensor, dim: int, tiles: int) -> Tensor:
-    """The six inputs of each tile along `dim`, six first, in the order of `x`; not copied."""
+    """The six inputs of each tile along `dim`, six first, then as `x`; a view, not a copy."""
     size, stride = list(x.shape), list(x.stride())
     size[dim] = tiles
     stride[dim] *= OUTPUTS
@@ -146,7 +146,7 @@ def _overlapping(x: Tensor, dim: int, tiles: int) -> Tensor:
 
 
 def _evaluate(inputs: Tensor, out: Tensor) -> None:
-    """The values of a tile's six inputs, taken as a polynomial's coefficients, at six points."""
+    """Evaluate the polynomial whose coefficients are a tile's six inputs at six points."""
     d0, d1, d2, d3, d4, d5 = inputs
     even, odd = out[0], out[5]
     torch.sub(d4, d2, alpha=2, out=even)
@@ -162,7 +162,7 @@ def _evaluate(inputs: Tensor, out: Tensor) -> None:
 
 
 def _interpolate(products: Tensor, out: Tensor) -> None:
-    """A tile's four outputs from the products at six points, which are lost."""
+    """Compute a tile's four outputs from the products at six points; overwrites the products."""
     m0, m1, m2, m3, m4, m5 = products
     near = torch.add(m1, m2, out=out[2])
     near_odd = m1.sub_(m2)
@@ -177,9 +177,9 @@ def _interpolate(products: Tensor, out: Tensor) -> None:
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """(filters, channels, 3, 3) to (36, channels, filters): each kernel's value at the points.
+    """(filters, channels, 3, 3) to (36, channels, filters): each kernel evaluated at the points.
 
-    A row of the matrix is scaled so that `_interpolate` has the fewest factors.
+    Each matrix row is scaled so that `_interpolate` needs the fewest factors.
     """
     matrix = torch.tensor(
         [

@@ -1,1 +1,1 @@
-"""What transcription is made of: voice activity, windows of speech, Whisper's decoder."""
+"""Speech for transcription: voice activity detection, speech windows, Whisper's decoder."""

@@ -1,14 +1,14 @@
-"""Whisper on windows of speech, several at once.
+"""Whisper on batches of speech windows.
 
-Each window gets the answer of `whisper.transcribe(net, its_sound, temperature=0,
-condition_on_previous_text=False)`. Upstream prompts Whisper with the text before; here windows are
-decoded side by side, so there is none yet. That text keeps the spelling of names from window to
-window, and is also what makes Whisper repeat itself. The language is that of the first window.
+Each window gets the result of `whisper.transcribe(net, its_audio, temperature=0,
+condition_on_previous_text=False)`. Upstream prompts Whisper with the previous text. Here, windows
+are decoded in parallel, so there is no previous text. Such a prompt keeps the spelling of names
+consistent, but also makes Whisper repeat itself. The first window determines the language.
 
-Two things differ from there: a segment without words, or behind its window's end, is left out; and
-a rest that an answer leaves over is not decoded where it is no longer than the padding of speech.
-As there, at temperature 0 alone, text that is too repetitive (compression ratio above 2.4) or too
-unlikely has nothing to fall back to, and is kept.
+Two differences from upstream: a segment without words, or after the end of its window, is dropped;
+and the rest of a window that a result leaves is not decoded if it is no longer than the speech
+padding. As upstream at temperature 0 alone, text that is too repetitive (compression ratio above
+2.4) or too unlikely is kept, because there is no other temperature to fall back to.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from gpu_workers.speech.timestamp_rules import TimestampRules
 from gpu_workers.speech.whisper_decoder import BatchInference, Encoded
 from gpu_workers.speech.window_progress import Progress
 
-# Constant, so that an answer does not depend on load. As in faster-whisper; on a CPU, twice as many
-# take a twentieth less.
+# Constant, so that results do not depend on load; the same as faster-whisper. Twice as many take
+# 5 % less time on a CPU.
 WINDOWS_AT_ONCE = 8
 
 
 @torch.inference_mode()
 def transcribe_windows(
     net: whisper.Whisper,
-    sound: Tensor,
+    audio: Tensor,
     windows: Sequence[Window],
     *,
     language: str | None,
     word_timestamps: bool,
     half: bool,
 ) -> dict[str, Any]:
-    """Transcribe the windows of (samples,) float32 sound, in fp16 if `half`.
+    """Transcribe the windows of (samples,) float32 audio, in fp16 if `half`.
 
-    Returns `language` and `segments` as `whisper.transcribe` does, in seconds of the sound.
+    Returns `language` and `segments` as `whisper.transcribe` does, in seconds of the audio.
     """
     every = [Progress(window) for window in windows]
     waiting = deque(every)
     while waiting:
         batch = [waiting.popleft() for _ in range(min(WINDOWS_AT_ONCE, len(waiting)))]
-        mels = [one.mel(sound, net.dims.n_mels) for one in batch]
+        mels = [one.mel(audio, net.dims.n_mels) for one in batch]
         inputs = torch.stack([whisper.pad_or_trim(mel, N_FRAMES) for mel in mels])
         features = net.encoder(inputs.half() if half else inputs)
         language = language or detect_language(net, features)
@@ -66,7 +66,7 @@ def transcribe_windows(
 
 
 def detect_language(net: whisper.Whisper, features: Tensor) -> str:
-    """The likeliest language of the first of (rows, 1500, width) encoded windows."""
+    """The most likely language of the first of (rows, 1500, width) encoded windows."""
     if not net.is_multilingual:
         return "en"
     _, (odds,) = net.detect_language(features[:1])
@@ -74,7 +74,7 @@ def detect_language(net: whisper.Whisper, features: Tensor) -> str:
 
 
 def _task(net: whisper.Whisper, features: Tensor, options: DecodingOptions) -> DecodingTask:
-    """Whisper's own decoding, with the parts exchanged that are slow for a batch."""
+    """Whisper's own decoding task, with its slow parts replaced by batched ones."""
     task = DecodingTask(net, options)
     *filters, timestamp_rules = task.logit_filters
     task.logit_filters = [*filters, TimestampRules(timestamp_rules)]
@@ -83,5 +83,5 @@ def _task(net: whisper.Whisper, features: Tensor, options: DecodingOptions) -> D
 
 
 def _aligner(net: whisper.Whisper, tokenizer: Any, features: Tensor) -> Callable[..., None]:
-    """What adds words to a window's segments, given its (1500, width) features."""
+    """A function that adds words to a window's segments, given its (1500, width) features."""
     return partial(add_word_timestamps, model=Encoded(net), tokenizer=tokenizer, mel=features)

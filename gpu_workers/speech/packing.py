@@ -1,10 +1,10 @@
-"""Packing speech into windows of up to 30 s for Whisper, and finding the way back in time.
+"""Packs speech into windows of up to 30 s for Whisper, and maps window times back to the audio.
 
-A window is the speech of one or more regions, one right after the other, the pauses between them
-cut out: as faster-whisper's `collect_chunks` has it. Whisper takes as long over a window of silence
-as over one of speech, so the fewer windows, the faster; and in silence it may invent words. What
-sounds natural is kept: pauses under 2 s are within a region, and every region has 0.4 s around it.
-WhisperX instead keeps the pauses, which makes more windows of the same speech.
+A window concatenates one or more speech regions and cuts out the pauses between them, like
+faster-whisper's `collect_chunks`. Whisper takes as long for a window of silence as for one of
+speech, so fewer windows are faster; and Whisper may invent words in silence. To keep speech
+natural, pauses under 2 s stay within a region, and every region has 0.4 s of padding. WhisperX
+keeps the pauses instead, which makes more windows from the same speech.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from gpu_workers.speech.voice_activity import SPEECH_PAD_MS, Region
 from ipc.arena import SAMPLE_RATE
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
-# Speech further apart shares no window, so that a segment over a join spans no longer a pause than
-# one by Whisper itself could.
+# Regions further apart share no window. So the pause within a segment that spans a join is no
+# longer than Whisper itself could span.
 LONGEST_PAUSE_SAMPLES = 30 * SAMPLE_RATE
 PAD_SAMPLES = SPEECH_PAD_MS * SAMPLE_RATE // 1000
 
 
 @dataclass(frozen=True)
 class Window:
-    """Stretches of a sound, [start, end) in samples, in order: together up to WINDOW_SAMPLES."""
+    """Stretches of audio, [start, end) in samples, in order; at most WINDOW_SAMPLES in total."""
 
     stretches: tuple[Region, ...]
 
-    def cut_from(self, sound: Tensor) -> Tensor:
-        """The window's own sound, of (samples,) sound."""
-        return torch.cat([sound[start:end] for start, end in self.stretches])
+    def cut_from(self, audio: Tensor) -> Tensor:
+        """Cut the window's samples out of the (samples,) audio."""
+        return torch.cat([audio[start:end] for start, end in self.stretches])
 
     @cached_property
     def joins(self) -> list[int]:
-        """Where each stretch begins in the window, and where the last one ends, in samples."""
+        """Start of each stretch within the window, and end of the last one, in samples."""
         return list(accumulate((end - start for start, end in self.stretches), initial=0))
 
     @property
@@ -49,11 +49,11 @@ class Window:
         return self.joins[-1]
 
     def span(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """The seconds in the sound at which something from start_s to end_s of the window lies.
+        """Map start_s to end_s of the window to seconds of the audio.
 
-        The ends of a stretch are padding, in which nobody speaks: what starts right before a join
-        belongs behind it, and what ends right behind one, before it. Nothing lasts beyond the
-        window.
+        Both ends of a stretch are padding without speech. So a start just before a join belongs to
+        the next stretch, and an end just after a join to the previous one. Times past the window
+        are clipped to it.
         """
         start, end = start_s * SAMPLE_RATE, end_s * SAMPLE_RATE
         last = len(self.stretches) - 1
@@ -64,7 +64,7 @@ class Window:
         return self._place(first, start), self._place(final, end)
 
     def word(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """As `span`, but all within the stretch that the middle lies in: no word has a pause."""
+        """As `span`, but within the stretch that contains the middle: a word has no pause."""
         start, end = start_s * SAMPLE_RATE, end_s * SAMPLE_RATE
         stretch = self._stretch((start + end) / 2)
         return self._place(stretch, start), self._place(stretch, end)
@@ -73,13 +73,13 @@ class Window:
         return min(bisect_right(self.joins, sample) - 1, len(self.stretches) - 1)
 
     def _place(self, stretch: int, sample: float) -> float:
-        """The second in the sound of a sample of the window, moved into the stretch."""
+        """Map a sample of the window to seconds of the audio, clipped to the stretch."""
         start, end = self.stretches[stretch]
         return min(start + max(sample - self.joins[stretch], 0), end) / SAMPLE_RATE
 
 
 def pack(regions: Iterable[Region]) -> list[Window]:
-    """Put each region, of up to WINDOW_SAMPLES, into the window at hand, or else begin another."""
+    """Add each region, of up to WINDOW_SAMPLES, to the current window, or start a new one."""
     windows: list[list[Region]] = []
     room = previous_end = 0
     for start, end in regions:

@@ -1,8 +1,8 @@
-"""Where in a sound somebody speaks: Silero VAD, always on the CPU.
+"""Voice activity detection with Silero VAD, always on the CPU.
 
-The weights come inside the `silero_vad` package. Its own loop calls the net once for every 32 ms;
-here the same layers take half a minute at a time, which costs a sixteenth. Only the LSTM goes step
-by step, and torch's does that in one call.
+The weights come with the `silero_vad` package. Its own loop calls the network once per 32 ms; here
+the same layers process half a minute per call, which takes a sixteenth of the time. Only the LSTM
+is sequential, and torch runs the whole sequence in one call.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from torch import Tensor, nn
 
 from ipc.arena import SAMPLE_RATE
 
-# The net hears frames of 32 ms, each with the last 4 ms of the one before it.
+# The network's input is a 32 ms frame, preceded by the last 4 ms of the previous one.
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64
 FRAMES_AT_ONCE = 1024
 
-# Speech goes on over gaps shorter than this, so that Whisper hears whole sentences, and keeps this
-# much of the sound around it: both as faster-whisper sets them for the same purpose.
+# Gaps shorter than this do not end a region, so that Whisper gets whole sentences; each region is
+# padded by this much audio. Both values are faster-whisper's.
 MIN_SILENCE_MS = 2000
 SPEECH_PAD_MS = 400
 
-# A place to cut at is quiet for about 0.3 s: within a word, a single frame may be, too.
+# Cut where about 0.3 s are quiet: a single frame may be quiet within a word.
 QUIET_FRAMES = 9
 
 Region = tuple[int, int]
 
 
 class VoiceDetector:
-    """Silero VAD, resident."""
+    """Silero VAD, resident in memory."""
 
     def __init__(self) -> None:
-        # Importing silero_vad takes all threads but one from this whole process.
+        # Importing silero_vad sets torch to one thread for the whole process.
         with _one_thread(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
             from silero_vad import get_speech_timestamps_from_probs, load_silero_vad
@@ -48,19 +48,19 @@ class VoiceDetector:
         self._lstm = _sequence_of(self._net.decoder.rnn)
         self._timestamps = get_speech_timestamps_from_probs
 
-    def speech(self, sound: Tensor, longest: int) -> list[Region]:
-        """The [start, end) of each stretch of speech in (samples,) float32 sound, in samples.
+    def speech(self, audio: Tensor, longest: int) -> list[Region]:
+        """Find the [start, end) of each speech region in (samples,) float32 audio, in samples.
 
-        What is longer than `longest` samples is cut in the last third of these, where speech is
-        least likely: the "cut" of WhisperX (Bain et al., 2023). No piece is left very short.
+        A region longer than `longest` samples is cut in the last third of these, where speech is
+        least likely: the "cut" of WhisperX (Bain et al., 2023). No piece is very short.
         """
-        chances = self.chances(sound)
+        chances = self.chances(audio)
         regions = self._timestamps(
             chances.tolist(),
             sampling_rate=SAMPLE_RATE,
             min_silence_duration_ms=MIN_SILENCE_MS,
             speech_pad_ms=SPEECH_PAD_MS,
-            audio_length_samples=len(sound),
+            audio_length_samples=len(audio),
         )
         return [
             piece
@@ -69,24 +69,24 @@ class VoiceDetector:
         ]
 
     @torch.inference_mode()
-    def chances(self, sound: Tensor) -> NDArray[np.float32]:
-        """How likely each frame of (samples,) float32 sound is speech, (frames,) from 0 to 1."""
-        if len(sound) == 0:
+    def chances(self, audio: Tensor) -> NDArray[np.float32]:
+        """Speech probability of each frame of (samples,) float32 audio, (frames,) from 0 to 1."""
+        if len(audio) == 0:
             return np.zeros(0, np.float32)
-        missing = -len(sound) % FRAME_SAMPLES
-        padded = nn.functional.pad(sound, (CONTEXT_SAMPLES, missing))
+        missing = -len(audio) % FRAME_SAMPLES
+        padded = nn.functional.pad(audio, (CONTEXT_SAMPLES, missing))
         frames = padded.unfold(0, CONTEXT_SAMPLES + FRAME_SAMPLES, FRAME_SAMPLES)
         parts, state = [], None
         with _one_thread():
             for block in torch.split(frames, FRAMES_AT_ONCE):
-                heard = self._net.encoder(self._net.run_extractors(block))
-                hidden, state = self._lstm(heard.squeeze(-1), state)
+                features = self._net.encoder(self._net.run_extractors(block))
+                hidden, state = self._lstm(features.squeeze(-1), state)
                 parts.append(self._net.decoder.decoder(hidden.unsqueeze(-1)).flatten())
         return torch.cat(parts).numpy()
 
 
 def _sequence_of(cell: Any) -> nn.LSTM:
-    """Make of an LSTM cell the layer that takes a whole sequence."""
+    """Convert an LSTM cell to the layer that processes a whole sequence."""
     lstm = nn.LSTM(cell.weight_ih.shape[1], cell.weight_hh.shape[1])
     lstm.load_state_dict({f"{name}_l0": value for name, value in cell.named_parameters()})
     return lstm
@@ -106,7 +106,7 @@ def _cut(start: int, end: int, chances: NDArray[np.float32], longest: int) -> It
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Give torch one thread: the net is too small to share out, and slows down when it is."""
+    """Limit torch to one thread: more threads slow down such a small network."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,13 +1,13 @@
-"""Whisper's decoder, step by step for a batch: the numbers of `whisper.decode`, sooner.
+"""Whisper's batched step-by-step decoder: the same numbers as `whisper.decode`, but faster.
 
-`whisper.decoding.DecodingTask` keeps the rules of what may be said; the layers are the model's own.
-What differs from `whisper.decoding.PyTorchInference`, on a CPU:
+`whisper.decoding.DecodingTask` keeps the token rules; the layers are the model's own. Differences
+from `whisper.decoding.PyTorchInference`, on a CPU:
 
-- Keys and values lie head by head, as attention reads them. What a window sounds like, 1500
-  positions in every layer, is read again at each step: in half the time.
-- The product with the table of all tokens is the other way round, which takes MKL half the time.
-- Rows that have come to their end are dropped from the batch.
-- No hooks are put into the model.
+- Keys and values are stored per head, the layout in which attention reads them. Reading the audio's
+  1500 positions again, in every layer at each step, takes half the time.
+- The product with the token embedding table is transposed, which halves its time in MKL.
+- Finished rows are removed from the batch.
+- The model gets no hooks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Cache = tuple[Tensor, Tensor]  # keys and values, (rows, heads, positions, 64)
 
 
 class BatchInference:
-    """Takes the place of a DecodingTask's `inference`; for one call of its `run`, greedy."""
+    """Replaces a DecodingTask's `inference` for one call of its `run`, with greedy decoding."""
 
     def __init__(self, decoder: Any, features: Tensor, end_token: int) -> None:
         """`features` are the encoder's, (rows, 1500, width); `end_token` ends a row's text."""
@@ -30,15 +30,15 @@ class BatchInference:
         self._end_token = end_token
         self._table = decoder.token_embedding.weight.to(features.dtype)
         self._dtype = features.dtype
-        self._sound = [_key_values(block.cross_attn, features) for block in decoder.blocks]
+        self._audio = [_key_values(block.cross_attn, features) for block in decoder.blocks]
         self._text: list[Cache] = []
         self._rows = torch.arange(len(features), device=features.device)
 
     def logits(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """What may follow (rows, length) tokens: (rows, 1, tokens known); an ended row's are void.
+        """Logits after (rows, length) tokens: (rows, 1, vocabulary); those of ended rows are void.
 
-        The first call gives logits at every position, as no-speech is read off the first. The
-        features are those that it was made with.
+        The first call returns logits at every position, since the first one gives the no-speech
+        probability. `features` must be those passed to the constructor.
         """
         if not self._text:
             return self._forward(tokens, 0)
@@ -49,16 +49,16 @@ class BatchInference:
         return fresh.new_zeros(len(tokens), *fresh.shape[1:]).index_copy_(0, self._rows, fresh)
 
     def cleanup_caching(self) -> None:
-        """Let go of the keys and values."""
-        self._sound, self._text = [], []
+        """Release the keys and values."""
+        self._audio, self._text = [], []
 
     def _drop_ended(self, ended: Tensor) -> None:
-        """Go on without the rows that ended, once they are half: dropping copies the others."""
+        """Drop ended rows once they are half or more: dropping copies the remaining ones."""
         going = (~ended[self._rows]).nonzero()[:, 0]
         if len(going) * 2 > len(self._rows):
             return
         self._rows = self._rows[going]
-        self._sound = [(keys[going], values[going]) for keys, values in self._sound]
+        self._audio = [(keys[going], values[going]) for keys, values in self._audio]
         self._text = [(keys[going], values[going]) for keys, values in self._text]
 
     def _forward(self, tokens: Tensor, position: int) -> Tensor:
@@ -71,7 +71,7 @@ class BatchInference:
             normal = block.attn_ln(x)
             text.append(_key_values(block.attn, normal, self._text[i] if self._text else None))
             x = x + _attend(block.attn, normal, text[i], causal=not self._text)
-            x = x + _attend(block.cross_attn, block.cross_attn_ln(x), self._sound[i])
+            x = x + _attend(block.cross_attn, block.cross_attn_ln(x), self._audio[i])
             x = x + block.mlp(block.mlp_ln(x))
         self._text = text
         flat = decoder.ln(x).flatten(0, 1)
@@ -80,9 +80,9 @@ class BatchInference:
 
 
 class Encoded:
-    """A Whisper for `whisper.timing` to which features are given in place of a spectrogram.
+    """A Whisper for `whisper.timing` that takes encoder features instead of a spectrogram.
 
-    So words are aligned without encoding the window again.
+    This aligns words without encoding the window again.
     """
 
     def __init__(self, net: Any) -> None:
@@ -95,7 +95,7 @@ class Encoded:
 
 
 def _key_values(layer: Any, x: Tensor, before: Cache | None = None) -> Cache:
-    """The keys and values of (rows, positions, width), behind those `before`."""
+    """Append the keys and values of (rows, positions, width) to those in `before`."""
     keys, values = _heads(layer, layer.key(x)), _heads(layer, layer.value(x))
     if before is None:
         return keys.contiguous(), values.contiguous()
@@ -104,8 +104,8 @@ def _key_values(layer: Any, x: Tensor, before: Cache | None = None) -> Cache:
 
 def _attend(layer: Any, x: Tensor, cache: Cache, *, causal: bool = False) -> Tensor:
     query = _heads(layer, layer.query(x))
-    heard = functional.scaled_dot_product_attention(query, *cache, is_causal=causal)
-    out: Tensor = layer.out(heard.transpose(1, 2).flatten(2))
+    attended = functional.scaled_dot_product_attention(query, *cache, is_causal=causal)
+    out: Tensor = layer.out(attended.transpose(1, 2).flatten(2))
     return out
 
 

@@ -1,4 +1,4 @@
-"""One window of speech on its way through Whisper: what is left to hear, what was said so far.
+"""Progress of one speech window through Whisper: the remaining frames and the segments so far.
 
 The steps are those of the loop in `whisper.transcribe`, for a single window.
 """
@@ -23,14 +23,14 @@ from ipc.arena import SAMPLE_RATE
 NO_SPEECH_THRESHOLD = 0.6
 LOGPROB_THRESHOLD = -1.0
 
-TICK_S = 0.02  # Whisper's timestamps count ticks
+TICK_S = 0.02  # the unit of Whisper's timestamps
 TICK_FRAMES = 2
 FRAME_SAMPLES: int = HOP_LENGTH
 SHORTEST_REST_FRAMES = PAD_SAMPLES // FRAME_SAMPLES
 
 
 class Reading(NamedTuple):
-    """What tokens say: parts as (start, end, tokens), in ticks; and how many frames are done."""
+    """Parsed tokens: parts as (start, end, tokens) in ticks, and the number of frames consumed."""
 
     parts: Sequence[tuple[float, float, list[int]]]
     frames: int
@@ -38,10 +38,10 @@ class Reading(NamedTuple):
 
 
 def read(tokens: list[int], first_timestamp: int, frames: int) -> Reading:
-    """Split Whisper's answer to a window of `frames` at pairs of timestamps.
+    """Split Whisper's tokens for a window of `frames` at pairs of timestamps.
 
-    What follows the last pair is left for another try, unless a timestamp of its own closes it.
-    Without any pair, all of it is one part.
+    Tokens after the last pair are left for the next pass, unless a single timestamp ends them.
+    Without any pair, all tokens form one part.
     """
     stamped = [token >= first_timestamp for token in tokens]
     complete = stamped[-2:] == [False, True]
@@ -61,7 +61,7 @@ def read(tokens: list[int], first_timestamp: int, frames: int) -> Reading:
 
 @dataclass
 class Progress:
-    """How far a window is transcribed: `done` in frames of 10 ms, and the segments so far."""
+    """Progress of a window: `done` in frames of 10 ms, and the segments so far."""
 
     window: Window
     done: int = 0
@@ -70,24 +70,24 @@ class Progress:
 
     @property
     def left(self) -> int:
-        """How many frames are left."""
+        """The number of remaining frames."""
         return self.window.samples // FRAME_SAMPLES - self.done
 
     @property
     def unfinished(self) -> bool:
-        """Whether speech may be left."""
+        """Whether speech may remain."""
         return self.left > SHORTEST_REST_FRAMES
 
-    def mel(self, sound: Tensor, n_mels: int) -> Tensor:
-        """The spectrogram of what is left, (n_mels, frames), scaled by the whole window's."""
-        samples = self.window.cut_from(sound)
+    def mel(self, audio: Tensor, n_mels: int) -> Tensor:
+        """The spectrogram of the rest, (n_mels, frames), normalised over the whole window."""
+        samples = self.window.cut_from(audio)
         mel: Tensor = whisper.log_mel_spectrogram(samples, n_mels, padding=N_FFT)
         return mel[:, self.done : self.done + self.left]
 
     def take(
         self, result: DecodingResult, tokenizer: Any, align: Callable[..., None] | None
     ) -> None:
-        """Take Whisper's answer to what is left; `align` adds words to segments in place."""
+        """Add Whisper's result for the rest; `align` adds words to segments in place."""
         if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
             self.done += self.left
             return
@@ -101,14 +101,14 @@ class Progress:
         else:
             align(segments=segments, num_frames=self.left, last_speech_timestamp=self.last_word_s)
             self.last_word_s = get_end(segments)
-            self.done = self._behind_words(reading)
+            self.done = self._after_last_word(reading)
         for segment in segments:
             self._keep(segment)
 
     def _segment(
         self, start: float, end: float, tokens: list[int], result: DecodingResult, tokenizer: Any
     ) -> dict[str, Any]:
-        """A segment as `whisper.transcribe` has it, in seconds of the window."""
+        """A segment in the format of `whisper.transcribe`, in seconds of the window."""
         offset_s = self.done / FRAMES_PER_SECOND
         return {
             "seek": self.done,
@@ -119,15 +119,15 @@ class Progress:
             "avg_logprob": result.avg_logprob,
         }
 
-    def _behind_words(self, reading: Reading) -> int:
-        """Go on behind the last word rather than the last segment, unless that is complete."""
-        behind: int = round(self.last_word_s * FRAMES_PER_SECOND)
-        if reading.complete or behind <= self.done:
+    def _after_last_word(self, reading: Reading) -> int:
+        """Continue after the last word instead of the last segment, unless that is complete."""
+        after: int = round(self.last_word_s * FRAMES_PER_SECOND)
+        if reading.complete or after <= self.done:
             return self.done + reading.frames
-        return behind
+        return after
 
     def _keep(self, segment: dict[str, Any]) -> None:
-        """Add a segment in seconds of the sound, if it says something, and within the window."""
+        """Add a segment, in seconds of the audio, if it has text and starts within the window."""
         start, end = segment["start"], segment["end"]
         if start == end or not segment["text"].strip():
             return

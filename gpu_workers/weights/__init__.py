@@ -1,4 +1,4 @@
-"""The weights of the models: what is known of them, getting them, and stand-ins for them."""
+"""The models' weights: the catalogue, downloads, verification and stand-ins."""
 
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import Weights, WeightsStore

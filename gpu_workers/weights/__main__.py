@@ -15,16 +15,16 @@ console = Console(soft_wrap=True, markup=False, highlight=False)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return the exit code, 1 with one line on stderr when it failed."""
+    """Run one command. Return the exit code; on failure it is 1, with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m gpu_workers.weights")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="show the known models")
-    fetch = commands.add_parser("fetch", help="download models, the defaults unless named")
+    fetch = commands.add_parser("fetch", help="download models; without names, the defaults")
     fetch.add_argument("folder", type=Path)
     fetch.add_argument("names", nargs="*", default=list(DEFAULTS))
     standins = commands.add_parser("standins", help="make untrained stand-ins")
     standins.add_argument("folder", type=Path)
-    ensure = commands.add_parser("ensure", help="download the defaults, else make stand-ins")
+    ensure = commands.add_parser("ensure", help="download the defaults, or make stand-ins")
     ensure.add_argument("folder", type=Path)
     given = parser.parse_args(arguments)
     try:
@@ -70,13 +70,13 @@ def _fetch(folder: Path, names: list[str]) -> None:
 
 
 def _stand_ins(folder: Path, names: tuple[str, ...] | None = None) -> None:
-    """Import torch and the model libraries only here: the other commands stay quick."""
+    """Import torch and the model libraries only here, so that the other commands start fast."""
     from gpu_workers.weights.standins.make import STAND_INS, make_stand_ins
 
     for name in make_stand_ins(folder, names or tuple(STAND_INS)):
         console.print(f"{folder / name}")
     console.print(
-        "These are untrained stand-ins: they load and answer, their answers mean nothing."
+        "These are untrained stand-ins: they load and give results, but the results mean nothing."
     )
 
 
@@ -89,7 +89,7 @@ def _ensure(folder: Path) -> None:
             weights = store.resolve(entry.name, entry.task)
         except ModelUnavailable as error:
             if store.status(entry.name, entry.task) == "ready":
-                raise  # it is there, but not to be trusted
+                raise  # the file exists, but failed verification
             console.print(f"no {name}: {error}")
             missing.append(name)
         else:

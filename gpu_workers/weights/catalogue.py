@@ -1,4 +1,4 @@
-"""The models known by name: where each comes from, and how to tell that it is the right file."""
+"""The catalogue of known models: where to download each file, and how to verify it."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ class Entry(msgspec.Struct, frozen=True):
     """A file of weights or labels.
 
     `url` is None for a file that ships in this package. `checksum` is "sha256:..." or "md5:..." as
-    published upstream, None where upstream publishes none; it is that of the file, not of its zip.
-    `zip_member` is set where the url is a zip. `size_bytes` is about right, None where unknown.
+    published upstream, or None if upstream publishes none; it is that of the file, not of its zip.
+    `zip_member` is set if the URL is a zip. `size_bytes` is approximate, or None if unknown.
     """
 
     name: str
@@ -36,7 +36,7 @@ _PLACES_TEXT = "https://raw.githubusercontent.com/CSAILVision/places365/master/"
 
 _YOLO_SIZES_MB = {"n": 6.5, "s": 22.6, "m": 52.1, "l": 87.8, "x": 136.9}
 
-# From whisper._MODELS: the sha256 is part of the address.
+# From whisper._MODELS: the sha256 is part of the URL.
 _WHISPER_MODELS = {
     "tiny.en": ("d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03", 75),
     "tiny": ("65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9", 75),
@@ -54,7 +54,7 @@ _WHISPER_MODELS = {
 _WHISPER_ALIASES = {"large": "large-v3.pt", "turbo": "large-v3-turbo.pt"}
 
 # From easyocr.config, which cannot be imported without torch: the detector, and the recognizers
-# that easyocr.Reader takes by itself. File, release, md5 of the file; the zip is called alike.
+# that easyocr.Reader selects itself. File, release, MD5 of the file; the zip has the same name.
 _EASYOCR_MODELS = (
     ("craft_mlt_25k.pth", "pre-v1.1.6", "2f8227d2def4037cdb3b34389dcf9ec1"),
     ("english_g2.pth", "v1.3", "5864788e1821be9e454ec108d61b887d"),
@@ -121,7 +121,7 @@ DEFAULTS = (
 
 
 def find(name: str) -> Entry | None:
-    """Return the entry with this file name, or Whisper's name for it ("base"); None if unknown."""
+    """Return the entry with this file name or Whisper model name ("base"); None if unknown."""
     return CATALOGUE.get(_WHISPER_ALIASES.get(name, name)) or (
         CATALOGUE[f"{name}.pt"] if name in _WHISPER_MODELS else None
     )

@@ -1,4 +1,4 @@
-"""Downloads, bounded in time and size, and the one decision whether a hub can be reached."""
+"""Downloads with limits on time and size, and one cached check of which hubs are reachable."""
 
 import sys
 import threading
@@ -21,8 +21,8 @@ from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.manifest import write_atomically
 
 PROBE_S = 8.0  # for all hubs together
-REMEMBER_S = 60.0  # how long other processes believe the verdict
-ASK_AGAIN_S = 600.0  # a service lives longer than most failures of its network
+REMEMBER_S = 60.0  # how long other processes use the cached result
+ASK_AGAIN_S = 600.0  # a service outlives most network failures
 STALL_S = 30.0
 WHOLE_DOWNLOAD_S = 1800.0
 LARGEST_BYTES = 4 * 2**30
@@ -31,14 +31,14 @@ FAILURES = (OSError, HTTPException)  # a URLError is an OSError
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Why each unreachable host was unreachable, and when that was found out."""
+    """Why each unreachable host was unreachable, and when this was checked."""
 
     unreachable: dict[str, str]
     checked_unix_s: float
 
 
 class Hubs:
-    """Remembers which hosts cannot be reached: ten minutes here, one in other processes."""
+    """Caches which hosts are unreachable: 10 minutes in this process, 1 minute in others."""
 
     def __init__(self, folder: Path, urls: tuple[str, ...] = ()) -> None:
         self._path = folder / ".hubs.json"
@@ -47,7 +47,7 @@ class Hubs:
         self._lock = threading.Lock()
 
     def reason_unreachable(self, url: str) -> str | None:
-        """Return why the url's host cannot be reached, or None; the first call may take 8 s."""
+        """Return why the URL's host is unreachable, or None. The first call may take 8 s."""
         with self._lock:
             known = self._verdict
             if known is None or time.time() - known.checked_unix_s > ASK_AGAIN_S:
@@ -56,7 +56,7 @@ class Hubs:
             return self._verdict.unreachable.get(urlsplit(url).netloc)
 
     def remember(self, url: str, error: Exception) -> None:
-        """Note that a host went silent after all; a refused or broken-off file says nothing."""
+        """Record a host that stopped responding; HTTP errors and truncated files do not count."""
         silent = isinstance(error, (urllib.error.URLError, TimeoutError))
         if not silent or isinstance(error, urllib.error.HTTPError):
             return
@@ -68,14 +68,14 @@ class Hubs:
         try:
             verdict = msgspec.json.decode(self._path.read_bytes(), type=Verdict)
         except (OSError, msgspec.DecodeError):
-            return None  # a hint, not a record: nothing is lost with it
+            return None  # a missing or damaged cache only costs a new probe
         fresh = 0 <= time.time() - verdict.checked_unix_s < REMEMBER_S
         return verdict if fresh else None
 
     def _probe(self) -> Verdict:
-        """Ask every host at once; threads, since a name look-up has no time-out of its own."""
-        one_each = {urlsplit(url).netloc: url for url in self._urls}
-        unreachable = dict.fromkeys(one_each, f"no answer within {PROBE_S:.0f} s")
+        """Probe all hosts concurrently, in threads, because a DNS lookup has no timeout."""
+        url_of_host = {urlsplit(url).netloc: url for url in self._urls}
+        unreachable = dict.fromkeys(url_of_host, f"no answer within {PROBE_S:.0f} s")
 
         def ask(host: str, url: str) -> None:
             reason = _why_no_answer(url)
@@ -85,7 +85,7 @@ class Hubs:
                 unreachable[host] = reason
 
         threads = [
-            threading.Thread(target=ask, args=item, daemon=True) for item in one_each.items()
+            threading.Thread(target=ask, args=item, daemon=True) for item in url_of_host.items()
         ]
         deadline = time.monotonic() + PROBE_S
         for thread in threads:
@@ -97,13 +97,13 @@ class Hubs:
 
     def _keep(self, verdict: Verdict) -> None:
         self._verdict = verdict
-        with suppress(OSError):  # a hint to other processes: without it each asks for itself
+        with suppress(OSError):  # only a cache: without it, each process probes for itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path, msgspec.json.encode(verdict))
 
 
 def _why_no_answer(url: str) -> str | None:
-    """Return why the host does not answer; an HTTP error is an answer."""
+    """Return why the host does not respond, or None; an HTTP error is a response."""
     try:
         request = urllib.request.Request(url, method="HEAD")
         urllib.request.urlopen(request, timeout=PROBE_S).close()
@@ -115,10 +115,10 @@ def _why_no_answer(url: str) -> str | None:
 
 
 def fetch(entry: Entry, target: Path) -> None:
-    """Download an entry to `target`, unpacked, not verified.
+    """Download an entry to `target` and unpack it; do not verify it.
 
-    Raises OSError or HTTPException when the network fails, ModelUnavailable when what came is too
-    long or not the zip it should be.
+    Raises OSError or HTTPException if the network fails, ModelUnavailable if the content is too
+    long or not the expected zip.
     """
     assert entry.url is not None
     archive = target.with_name(target.name + ".zip.part") if entry.zip_member else target
@@ -137,7 +137,7 @@ def fetch(entry: Entry, target: Path) -> None:
 
 
 def _copy(entry: Entry, source: IO[bytes], out: IO[bytes], expected: int) -> None:
-    """Copy the response with a progress bar; `expected` bytes, -1 where the server did not say."""
+    """Copy the response with a progress bar; `expected` is in bytes, -1 if unknown."""
     limit = 2 * entry.size_bytes if entry.size_bytes else LARGEST_BYTES
     deadline = time.monotonic() + WHOLE_DOWNLOAD_S
     columns = (
@@ -159,11 +159,11 @@ def _copy(entry: Entry, source: IO[bytes], out: IO[bytes], expected: int) -> Non
             out.write(block)
             progress.update(bar, completed=done)
     if expected >= 0 and done != expected:
-        raise ConnectionError(f"broken off after {done} of {expected} bytes")
+        raise ConnectionError(f"truncated after {done} of {expected} bytes")
 
 
 def _unpack(entry: Entry, archive: Path, target: Path) -> None:
-    """Extract the one member wanted, by its name, so that the zip cannot choose where to write."""
+    """Extract the one wanted member by name, so that the zip cannot choose where to write."""
     assert entry.zip_member is not None
     try:
         with zipfile.ZipFile(archive) as opened, open(target, "wb") as out:

@@ -1,5 +1,5 @@
-"""The error a missing or doubtful model raises."""
+"""The error for a missing or unverified model."""
 
 
 class ModelUnavailable(Exception):
-    """A model cannot be used; the message says which, why, and what to do about it."""
+    """A model cannot be used. The message says which one, why, and what to do."""

@@ -1,4 +1,4 @@
-"""What a folder of weights remembers about its files, shared by processes under file locks."""
+"""The manifest of a weights folder, shared by processes under file locks."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A file as last seen. Its hash holds while size and modification time are the same."""
+    """A file as last seen. Its hash is valid while size and modification time are unchanged."""
 
     sha256: str
     size_bytes: int
@@ -27,33 +27,33 @@ class Record(msgspec.Struct, frozen=True):
     stand_in: bool = False
 
     def describes(self, path: Path) -> bool:
-        """Say whether the file has not been touched since."""
+        """Return whether the file is unchanged since."""
         stat = path.stat()
         return (stat.st_size, stat.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
 
 
 class Manifest:
-    """The records in `manifest.json` of one folder; writing is atomic, and locked."""
+    """The records in a folder's `manifest.json`. Writes are atomic and locked."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "manifest.json"
 
     def records(self) -> dict[str, Record]:
-        """Return all records by file name. Raises ModelUnavailable where the file is damaged."""
+        """Return all records by file name. Raises ModelUnavailable if the manifest is damaged."""
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Record])
         except FileNotFoundError:
             return {}
         except msgspec.DecodeError as error:
             raise ModelUnavailable(
-                f"{self.path} is damaged ({error}): delete it, and it is made anew"
+                f"{self.path} is damaged ({error}): delete it, and it will be recreated"
             ) from error
 
     def record(self, name: str, path: Path, sha256: str, *, stand_in: bool) -> None:
-        """Remember the file at `path`, which has or will have that name in the folder.
+        """Record the file at `path`, which has or will have the given name in the folder.
 
-        A folder that cannot be written to is left as it is.
+        If the folder is read-only, nothing is written.
         """
         stat = path.stat()
         entry = Record(sha256, stat.st_size, stat.st_mtime_ns, stand_in)
@@ -69,9 +69,9 @@ class Manifest:
 
 @contextmanager
 def locked(folder: Path, name: str, timeout_s: float) -> Iterator[None]:
-    """Hold the lock called `name` in the folder, against threads and processes alike.
+    """Hold the lock `name` of the folder, against other threads and processes.
 
-    Raises ModelUnavailable when another holds it for longer than `timeout_s`.
+    Raises ModelUnavailable if it is not free within `timeout_s`.
     """
     (folder / ".locks").mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_s
@@ -94,7 +94,7 @@ def _try_lock(file: int) -> bool:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader, or a crash, sees the old content or the new."""
+    """Replace a file so that a reader, or a crash, sees either the old or the new content."""
     with temporary_beside(path) as temporary:
         temporary.write_bytes(content)
         put_in_place(temporary, path)
@@ -102,7 +102,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """Give a fresh name in the same folder; whatever still has it at the end is deleted."""
+    """Yield a new name in the same folder; delete a file that still has it at the end."""
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(number)
     try:
@@ -112,7 +112,7 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a finished file its name, once its bytes are on the disk."""
+    """Rename a finished file to its final name, after its bytes are on disk."""
     temporary.chmod(0o644)
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
@@ -120,7 +120,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """Return the file's hash in hex; `algorithm` as hashlib names it."""
+    """Return the file's hash in hex; `algorithm` is a hashlib name."""
     with open(path, "rb") as file:
         running = hashlib.new(algorithm)
         while block := file.read(1 << 20):

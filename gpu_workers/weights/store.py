@@ -1,4 +1,4 @@
-"""Turns the model name of a request into a verified file, downloading it where it is missing."""
+"""Resolves a request's model name to a verified file, and downloads it if it is missing."""
 
 import errno
 from pathlib import Path
@@ -31,7 +31,7 @@ UNWRITABLE = READ_ONLY | {errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUO
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """A file that may be loaded. `stand_in` says that its answers mean nothing."""
+    """A file that may be loaded. With `stand_in`, its results mean nothing."""
 
     name: str
     path: Path
@@ -40,39 +40,39 @@ class Weights(msgspec.Struct, frozen=True):
 
 
 class WeightsStore:
-    """The models of one folder. Safe for several processes on the same folder at once."""
+    """The models of one folder. Several processes may use the same folder concurrently."""
 
     def __init__(self, cache_dir: Path, hubs: Hubs | None = None) -> None:
         self.cache_dir = cache_dir
         self._manifest = Manifest(cache_dir)
         self._hubs = hubs or Hubs(cache_dir)
-        self._seen: dict[str, Record] = {}  # for a folder that cannot be written to
+        self._seen: dict[str, Record] = {}  # used if the folder is read-only
 
     def resolve(self, name: str, task: Task) -> Weights:
-        """Return the file for a client's model name, downloading and verifying it as needed.
+        """Return the file for a client's model name; download and verify it if needed.
 
-        Raises ModelUnavailable, with a sentence a person can act on, where the name is refused,
-        the file cannot be had, or its content is not what it should be.
+        Raises ModelUnavailable, with a message that says what to do, if the name is refused, the
+        file cannot be obtained, or its content is wrong.
         """
         path, entry = self._locate(name, task)
         if not path.is_file():
             if entry is None or entry.task != task:
                 raise ModelUnavailable(
                     f"{name} is no known model for {task}, and there is no such file in "
-                    f"{self.cache_dir}: put it there, or ask for a model of the catalogue"
+                    f"{self.cache_dir}: add the file, or request a model of the catalogue"
                 )
             self._download(entry, path)
         return self._verified(path, entry)
 
     def status(self, name: str, task: Task) -> Literal["ready", "missing"]:
-        """Say whether the file is there; neither hashes nor downloads.
+        """Return whether the file exists; neither hash nor download it.
 
-        Raises ModelUnavailable for a name that is refused.
+        Raises ModelUnavailable if the name is refused.
         """
         return "ready" if self._locate(name, task)[0].is_file() else "missing"
 
     def _locate(self, name: str, task: Task) -> tuple[Path, Entry | None]:
-        """Return where the model lies, or would lie, and what the catalogue knows of it."""
+        """Return the model's path, whether the file exists or not, and its catalogue entry."""
         if not name or any(c in name for c in "/\\:\0") or name.startswith(".") or ".." in name:
             raise ModelUnavailable(f"{name!r} is not the bare name of a model file")
         entry = find(name)
@@ -81,13 +81,13 @@ class WeightsStore:
             return folder / entry.name, entry
         if not name.endswith(SUFFIXES[task]):
             raise ModelUnavailable(
-                f"{name} is no model for {task}: a file of one's own must end in "
+                f"{name} is no model for {task}: the name of a custom file must end in "
                 + " or ".join(SUFFIXES[task])
             )
         return self.cache_dir / name, entry
 
     def _verified(self, path: Path, entry: Entry | None) -> Weights:
-        """Check the content against the manifest and the catalogue; record what was not known."""
+        """Verify the content against the manifest and the catalogue; record a new file."""
         known = self._manifest.records().get(path.name) or self._seen.get(path.name)
         if known is not None and known.describes(path):
             return Weights(path.name, path, known.sha256, known.stand_in)
@@ -105,7 +105,7 @@ class WeightsStore:
             self._manifest.record(path.name, path, sha256, stand_in=stand_in)
 
     def _download(self, entry: Entry, path: Path) -> None:
-        """Fetch one entry under its lock; whoever waited for the lock may find the file there."""
+        """Download one entry under its lock; another process may have done so before we got it."""
         if entry.url is None:
             raise self._unavailable(entry, "it should have been installed with this package")
         if reason := self._hubs.reason_unreachable(entry.url):
@@ -130,15 +130,15 @@ class WeightsStore:
 
     def _unavailable(self, entry: Entry, reason: str) -> ModelUnavailable:
         return ModelUnavailable(
-            f"{entry.name} is not in {self.cache_dir}, and {reason}. Put the file there, or run "
+            f"{entry.name} is not in {self.cache_dir}, and {reason}. Add the file, or run "
             f"`python -m gpu_workers.weights standins {self.cache_dir}` for stand-ins"
         )
 
 
 def _check(path: Path, sha256: str, entry: Entry, known: Record | None) -> None:
-    """Hold a file to its published checksum, else to the hash it had when it was first seen.
+    """Check a file against its published checksum, or else its hash when first seen.
 
-    A stand-in that was there before binds nobody.
+    The recorded hash of an earlier stand-in does not count.
     """
     algorithm, expected = "sha256", None
     if entry.checksum is not None:

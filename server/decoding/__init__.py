@@ -1,1 +1,1 @@
-"""The decoder process, and all that runs only in it."""
+"""The decoder process, and the code that runs only in it."""

@@ -1,4 +1,4 @@
-"""Reading sound as Whisper wants it: mono, 16 kHz, int16, as ffmpeg's own resampler gives it."""
+"""Reads audio in Whisper's format (mono, 16 kHz, int16), resampled by ffmpeg's own resampler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREROLL_S = 1.0
 
 
 def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
-    """Fill `out` with the sound in [start_ms, end_ms); returns how many samples that was.
+    """Fill `out` with the audio in [start_ms, end_ms); return the number of samples.
 
     Raises child.TaskError (no_audio_stream, undecodable_video).
     """
@@ -34,7 +34,7 @@ def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
                     break
     except av.FFmpegError as error:
         raise TaskError(
-            "undecodable_video", f"The sound cannot be read: {error.strerror}."
+            "undecodable_video", f"The audio cannot be read: {error.strerror}."
         ) from None
     return filled
 
@@ -42,7 +42,7 @@ def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
 def _from(
     start_s: float, container: av.container.InputContainer, stream: av.AudioStream
 ) -> Iterator[Samples]:
-    """Blocks of samples from `start_s` on."""
+    """Yield blocks of samples from `start_s` on."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     if start_s > PREROLL_S:
         container.seek(int((start_s - PREROLL_S) / stream.time_base), stream=stream)

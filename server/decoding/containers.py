@@ -1,4 +1,4 @@
-"""Opening media files: containers only, never a list that leads to other files."""
+"""Opens media containers, but no formats that refer to other files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-# ffmpeg would also follow a playlist, inside MEDIA_ROOTS or not, and read devices and images.
+# ffmpeg would also follow playlists, even out of MEDIA_ROOTS, and read devices and images.
 FORMATS = (
     "3gp,aac,ac3,aiff,asf,au,avi,caf,dv,eac3,flac,flv,gxf,h264,hevc,ivf,matroska,mov,mp3,mp4,mpeg,"
     "mpegts,mpegvideo,mxf,nut,ogg,rm,swf,wav,webm,wv"
@@ -16,7 +16,7 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
 def open_container(path: str) -> av.container.InputContainer:
-    """The file, opened for demuxing; raises av.FFmpegError for what is no media container."""
+    """Open a file for demuxing; raises av.FFmpegError if it is not a media container."""
     return av.open(path, options=OPTIONS)
 
 
@@ -25,7 +25,7 @@ def decoded(
     stream: av.stream.Stream,
     before: Callable[[av.Packet], None] = lambda packet: None,
 ) -> Generator[Any, None, None]:
-    """Every frame that can be decoded, up to the end or to damage of the container.
+    """Yield every decodable frame, up to the end or to damage of the container.
 
     `before` is called with each packet before it is decoded.
     """

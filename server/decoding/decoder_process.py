@@ -1,4 +1,4 @@
-"""A decoder process: finds out what files hold, and writes frames and sound into leased slots."""
+"""The decoder process: indexes files, and writes frames and audio into leased slots."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
-    """Say ready, then decode until told to stop."""
+    """Report ready, then decode until told to stop."""
     av.logging.set_level(None)
     cv2.setNumThreads(1)
     decord.logging.set_level(decord.logging.QUIET)
@@ -58,7 +58,7 @@ def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
 
 
 class Source:
-    """An open file; its readers are made when first wanted and kept for the next chunk."""
+    """An open file; its readers are created on first use and kept for the next chunk."""
 
     def __init__(self, path: str) -> None:
         self.index: MediaIndex = read_index(path)
@@ -67,7 +67,7 @@ class Source:
         self._decord_can = self.index.video is not None and decord_reads(self.index.video)
 
     def read(self, engine: str, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-        """Frames by index; PyAV takes over where decord fails. `engine` is the last one used."""
+        """Yield frames by index; PyAV takes over if decord fails. `engine` is the last one used."""
         done = -1
         if engine == "decord" and self._decord_can:
             try:
@@ -86,12 +86,12 @@ class Source:
         yield from self._reader("pyav").read(rest)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         for reader in self._readers.values():
             reader.close()
 
     def park(self) -> None:
-        """Decode nothing until the next `read`."""
+        """Stop decoding until the next `read`."""
         for reader in self._readers.values():
             reader.park()
 
@@ -105,14 +105,14 @@ class Source:
 
 
 class Decoder:
-    """Answers the front's requests; keeps the files it last read open."""
+    """Answers the front's requests; keeps the most recently read files open."""
 
     def __init__(self, arena: ArenaView) -> None:
         self._arena = arena
         self._sources: OrderedDict[Identity, Source] = OrderedDict()
 
     def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
-        """One reply to one request; raises child.TaskError with the contract's code."""
+        """Return one reply per request; raises child.TaskError with an API error code."""
         try:
             match request:
                 case Probe():
@@ -131,7 +131,7 @@ class Decoder:
             raise child.TaskError("video_not_found", reason) from error
 
     def tidy(self) -> None:
-        """Let go of files that are gone: an upload's disk space is free once nobody has it open."""
+        """Close deleted files: an upload's disk space is free once no process has it open."""
         for key in list(self._sources):
             try:
                 gone = _identity(key[0]) != key
@@ -175,7 +175,7 @@ class Decoder:
         return AudioDecoded(request.id, ref, round(elapsed_ms, 3))
 
     def _source(self, path: str) -> Source:
-        """The open file; one that has changed since is opened anew."""
+        """Return the open file; reopen it if it has changed."""
         key = _identity(path)
         if key not in self._sources:
             self._sources[key] = Source(path)
@@ -192,6 +192,6 @@ def _engine(source: Source, wanted: Sequence[int]) -> str:
 
 
 def _identity(path: str) -> Identity:
-    """What tells a file from what lies under its name later."""
+    """Identify a file, to detect that its path later leads to another one."""
     stat = os.stat(path)
     return path, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -16,7 +16,7 @@ DECORD, PYAV = "decord", "pyav"
 
 DECORD_PIXEL_FORMATS = ("yuv420p",)
 SPARSE_INTERVAL = 8  # from here on decord is as fast as PyAV, or faster
-WORTH_LEAVING_OUT = 0.25  # of the frames from the first wanted one to the last
+MIN_SKIPPED_SHARE = 0.25  # of the frames between the first and the last wanted one
 
 
 def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str) -> str:
@@ -26,7 +26,7 @@ def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str) -> str:
     if len(wanted) == 1:
         return last or DECORD
     sparse = all(later - earlier >= SPARSE_INTERVAL for earlier, later in pairwise(wanted))
-    return DECORD if sparse and not _leaves_out(index, wanted) else PYAV
+    return DECORD if sparse and not _can_skip_frames(index, wanted) else PYAV
 
 
 def decord_reads(index: VideoIndex) -> bool:
@@ -34,10 +34,10 @@ def decord_reads(index: VideoIndex) -> bool:
     return index.pixel_format in DECORD_PIXEL_FORMATS
 
 
-def _leaves_out(index: VideoIndex, wanted: Sequence[int]) -> bool:
-    """Whether PyAV, unlike decord, can skip most of what is between the wanted frames.
+def _can_skip_frames(index: VideoIndex, wanted: Sequence[int]) -> bool:
+    """Whether PyAV, unlike decord, can skip most of the frames between the wanted ones.
 
-    It skips non-reference frames, and what precedes the next keyframe.
+    It skips non-reference frames, and all frames up to the next keyframe.
     """
     if index.reordered:
         return True
@@ -45,4 +45,4 @@ def _leaves_out(index: VideoIndex, wanted: Sequence[int]) -> bool:
     for earlier, later in pairwise(wanted):
         keyframe = int(index.keyframes[bisect_right(index.keyframes, later) - 1])
         skipped += max(0, keyframe - earlier - 1)
-    return skipped > WORTH_LEAVING_OUT * (wanted[-1] - wanted[0])
+    return skipped > MIN_SKIPPED_SHARE * (wanted[-1] - wanted[0])

@@ -1,4 +1,4 @@
-"""What a media file holds: the presentation time of every frame, found without decoding."""
+"""Indexes a media file: the presentation time of every frame, found without decoding."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LONGEST_MS = 7 * 24 * 3_600_000
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """The best video stream: per frame, in presentation order, its `pts` (in `time_base` units).
+    """The best video stream: each frame's `pts`, in presentation order and `time_base` units.
 
-    `keyframes` are indices of frames that decoding can start from. `reordered` says whether frames
-    are coded in another order than they are shown in, as those are that no other is built on.
+    `keyframes` are the indices of frames at which decoding can start. `reordered` tells whether
+    decoding and presentation order differ, as they do if there are non-reference B-frames.
     """
 
     stream_index: int
@@ -46,20 +46,20 @@ class VideoIndex:
 
     @property
     def end_ms(self) -> float:
-        """When the last frame's display ends."""
+        """The end of the last frame's display time."""
         return float(self.end_pts * self.time_base * 1000)
 
 
 @dataclass(frozen=True)
 class MediaIndex:
-    """A file's video, sound (its bounds in milliseconds), or both."""
+    """A file's video, its audio (start and end in milliseconds), or both."""
 
     path: str
     video: VideoIndex | None
     audio_ms: tuple[float, float] | None
 
     def info(self) -> VideoInfo:
-        """The response's `video`; all zero but the duration where there is only sound."""
+        """The response's `video`; for audio-only files, all zero except the duration."""
         if self.video is None:
             start, end = self.audio_ms or (0.0, 0.0)
             return VideoInfo(0, 0, 0.0, 0, round(end - start))
@@ -71,7 +71,7 @@ class MediaIndex:
         return VideoInfo(width, height, round(video.fps, 4), len(video.pts), duration_ms)
 
     def range(self, start_ms: int | None, end_ms: int | None) -> MediaRange:
-        """The frames and the sound that are presented in [start_ms, end_ms)."""
+        """The frames and the audio presented in [start_ms, end_ms)."""
         first = end = 0
         start, stop = self.audio_ms or (0.0, 0.0)
         if self.video is not None:
@@ -113,7 +113,7 @@ def read_index(path: str) -> MediaIndex:
     if index.info().duration_ms > LONGEST_MS or _length_ms(index.audio_ms) > LONGEST_MS:
         raise TaskError("undecodable_video", "The file claims to be longer than a week.")
     if index.video is None and index.audio_ms is None:
-        raise TaskError("undecodable_video", "The file holds neither a picture nor sound.")
+        raise TaskError("undecodable_video", "The file contains neither video nor audio.")
     return index
 
 
@@ -122,7 +122,7 @@ def _length_ms(bounds_ms: tuple[float, float] | None) -> float:
 
 
 def _best_video(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The stream that ffmpeg would take; a cover picture is no video."""
+    """The stream that ffmpeg would select; cover art is not video."""
     stream = container.streams.best("video")
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
         return None
@@ -130,10 +130,10 @@ def _best_video(container: av.container.InputContainer) -> av.VideoStream | None
 
 
 def best_audio(container: av.container.InputContainer) -> av.AudioStream | None:
-    """The stream that the ffmpeg program takes, and so `whisper.load_audio`.
+    """The stream that the ffmpeg program selects, and so `whisper.load_audio`.
 
-    That is the first of those with the most channels, a default one before all others; ffmpeg's
-    own library function would rate bit rates instead.
+    That is the first one with the most channels, preferring default streams; ffmpeg's library
+    function would compare bit rates instead.
     """
     default = av.stream.Disposition.default
     return max(
@@ -144,13 +144,13 @@ def best_audio(container: av.container.InputContainer) -> av.AudioStream | None:
 
 
 class _Packets:
-    """The times of every packet of some streams, by stream index."""
+    """The times of all packets, by stream index."""
 
     def __init__(self) -> None:
         self.times: dict[int, list[tuple[int, int, bool]]] = {}
 
     def read(self, container: av.container.InputContainer, streams: list[av.stream.Stream]) -> None:
-        """Demux to the end, or to the damage."""
+        """Demux to the end, or to the first damage."""
         self.times = {stream.index: [] for stream in streams}
         try:
             for packet in container.demux(streams):
@@ -167,7 +167,7 @@ class _Packets:
                 ) from None
 
     def bounds_ms(self, stream: av.stream.Stream) -> tuple[float, float] | None:
-        """When the stream starts and ends."""
+        """The start and end of the stream."""
         times = self.times[stream.index]
         if not times:
             return None
@@ -203,14 +203,14 @@ def _video_index(
 
 
 def _frame_duration(stream: av.VideoStream, pts: NDArray[np.int64]) -> int:
-    """The usual time from one frame to the next, in `time_base` units."""
+    """The typical frame duration, in `time_base` units."""
     if len(pts) > 1:
         return max(1, int(np.median(np.diff(pts))))
     return max(1, int(1 / (stream.average_rate or 25) / stream.time_base))
 
 
 def _rotation(container: av.container.InputContainer, stream: av.VideoStream) -> int:
-    """Quarter turns, in degrees anticlockwise, that set the frame upright."""
+    """The rotation to upright, a multiple of 90 degrees, anticlockwise."""
     container.seek(0)
     for packet in container.demux(stream):
         try:

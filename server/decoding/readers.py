@@ -1,7 +1,7 @@
-"""Reading frames: with PyAV, or with decord where few are wanted and yet all must be decoded.
+"""Reads frames with PyAV, or with decord if few are wanted but all must be decoded.
 
-On 8-bit 4:2:0 video both give the same bytes, so which one reads is a question of speed alone;
-other pixel formats are left to PyAV, whose conversion is the newer ffmpeg's.
+On 8-bit 4:2:0 video both give the same bytes, so only speed decides which one reads. PyAV reads all
+other pixel formats, because its ffmpeg, and so the conversion, is newer.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from server.decoding.media_index import VideoIndex
 from server.decoding.rgb import AvPicture, Picture, RgbPicture
 
 SEEK_GAIN_FRAMES = 16
-THREADS = min(4, len(os.sched_getaffinity(0)))  # each holds a frame back, and a seek waits for all
+THREADS = min(4, len(os.sched_getaffinity(0)))  # each delays one frame, and a seek waits for all
 
 
 class Disagreement(Exception):
-    """decord and the container do not agree about the frames of a file."""
+    """decord and the container disagree about a file's frames."""
 
 
 class DecordReader:
-    """Reads by `next` and `skip_frames`, and is to be parked before every wait.
+    """Reads by `next` and `skip_frames`; must be parked before every wait.
 
-    decord decodes ahead without bound while nobody reads; a reader that was told to seek waits.
+    decord decodes ahead without bound while nobody reads; after a seek, it stops until a read.
     Raises decord.DECORDError on files that decord cannot read, or Disagreement.
     """
 
@@ -41,7 +41,7 @@ class DecordReader:
             raise Disagreement(path)
 
     def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-        """The frames with these indices, which rise."""
+        """Yield the frames with these ascending indices."""
         for frame_index in wanted:
             if self._next is None:
                 self._reader.seek_accurate(frame_index)
@@ -55,19 +55,19 @@ class DecordReader:
             yield frame_index, picture
 
     def park(self) -> None:
-        """Decode nothing until the next `read`."""
+        """Stop decoding until the next `read`."""
         self._reader.seek(0)
         self._next = None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         del self._reader
 
 
 class AvReader:
-    """Reads with PyAV: only the wanted frames and those that they are built on are decoded.
+    """Reads with PyAV; decodes only the wanted frames and their reference frames.
 
-    Damaged frames are left out.
+    Damaged frames are skipped.
     """
 
     def __init__(self, path: str, index: VideoIndex) -> None:
@@ -79,9 +79,9 @@ class AvReader:
         self._open()
 
     def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-        """The frames with these indices, which rise, as far as they can be decoded."""
+        """Yield the frames with these ascending indices, as far as they can be decoded."""
         if self._wanted:
-            self._current = None  # a read was broken off: what it left out may be wanted now
+            self._current = None  # an aborted read may have skipped frames that are wanted now
         self._wanted = {int(pts) for pts in self._index.pts[list(wanted)]}
         for frame_index in wanted:
             pts = int(self._index.pts[frame_index])
@@ -93,10 +93,10 @@ class AvReader:
         self._wanted = set()
 
     def park(self) -> None:
-        """Nothing to do: PyAV does not decode ahead."""
+        """Do nothing: PyAV does not decode ahead."""
 
     def close(self) -> None:
-        """Let go of the file now: in the cycle with its generator it would stay open."""
+        """Close the file now; the reference cycle with its generator would keep it open."""
         self._current = None
         self._frames.close()
         self._container.close()
@@ -110,9 +110,9 @@ class AvReader:
         self._advance()
 
     def _before(self, packet: av.Packet) -> None:
-        """Leave out what nobody wants and nothing is built on.
+        """Skip unwanted non-reference frames.
 
-        What comes after the last wanted frame is decoded in any case: it may be wanted next.
+        Frames after the last wanted one are decoded in any case: they may be wanted next.
         """
         unwanted = packet.pts is not None and packet.pts not in self._wanted
         if unwanted and packet.pts < max(self._wanted, default=packet.pts):
@@ -121,7 +121,7 @@ class AvReader:
             self._stream.codec_context.skip_frame = "DEFAULT"
 
     def _approach(self, frame_index: int) -> None:
-        """Seek where that saves decoding: backwards, or past keyframes."""
+        """Seek if that saves decoding: backwards, or past keyframes."""
         if self._current is None:
             position = len(self._index.pts)
         else:

@@ -1,4 +1,4 @@
-"""One decoded frame, upright, written as RGB at full size or small."""
+"""Writes one decoded frame, upright, as RGB, at full size or scaled down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from av.video.reformatter import VideoReformatter
 
 from ipc.arena import Pixels
 
-# Each keeps what it set up for the last size that it met, which is costlier than a small picture.
+# Each caches the setup for its last size, which costs more than converting a small frame.
 _full_size, _small = VideoReformatter(), VideoReformatter()
 
 
@@ -19,11 +19,11 @@ class Picture(Protocol):
     """A decoded frame."""
 
     def write(self, out: Pixels) -> None:
-        """Fill `out`, (height, width, 3); where that is not the frame's own size, scale to it."""
+        """Fill `out`, (height, width, 3); scale if its size is not the frame's own."""
 
 
 class RgbPicture:
-    """A frame that its reader has already turned upright and into RGB."""
+    """A frame that its reader has already rotated and converted to RGB."""
 
     def __init__(self, rgb: Pixels) -> None:
         self._rgb = rgb
@@ -34,14 +34,14 @@ class RgbPicture:
 
 
 class AvPicture:
-    """A frame as the codec left it, `rotation` degrees anticlockwise from upright."""
+    """A frame in the codec's format, `rotation` degrees anticlockwise from upright."""
 
     def __init__(self, frame: av.VideoFrame, rotation: int) -> None:
         self._frame = frame
         self._turns = rotation // 90
 
     def write(self, out: Pixels) -> None:
-        """Convert only as many pixels as are wanted: a small picture is scaled plane by plane."""
+        """Convert only the pixels that are needed: scale a small frame plane by plane."""
         height, width = out.shape[:2] if self._turns % 2 == 0 else out.shape[1::-1]
         if (self._frame.height, self._frame.width) == (height, width):
             out[:] = np.rot90(_rgb(self._frame, _full_size), self._turns)
@@ -65,7 +65,7 @@ def _scale(rgb: Pixels, out: Pixels) -> None:
 
 
 def _scaled_planes(frame: av.VideoFrame, width: int, height: int) -> Pixels:
-    """Scale Y, U and V each to (height, width), then convert: no full-size RGB is ever made."""
+    """Scale Y, U and V each to (height, width), then convert; makes no full-size RGB."""
     planes = [
         cv2.resize(_plane(plane), (width, height), interpolation=cv2.INTER_LINEAR)
         for plane in frame.planes

@@ -1,4 +1,4 @@
-"""Which bytes of the arena are free: slots are cut best fit, and free neighbours joined."""
+"""Free extents of the arena: best-fit allocation; adjacent free extents are merged."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Slot:
-    """A stretch of the arena."""
+    """An extent of the arena."""
 
     offset: int
     size_bytes: int
 
 
 class Extents:
-    """The free bytes of the arena, as (offset, size) in order of offset."""
+    """The free extents of the arena, as (offset, size), sorted by offset."""
 
     def __init__(self, size_bytes: int) -> None:
         self._free = [(0, size_bytes)]
 
     def cut(self, size_bytes: int) -> Slot | None:
-        """Take a slot from the smallest stretch that holds it; None where none does."""
+        """Allocate a slot from the smallest extent that fits; None if none does."""
         fitting = [(size, i) for i, (_, size) in enumerate(self._free) if size >= size_bytes]
         if not fitting:
             return None
@@ -34,7 +34,7 @@ class Extents:
         return Slot(offset, size_bytes)
 
     def join(self, slot: Slot) -> None:
-        """Give a slot back."""
+        """Free a slot and merge it with its free neighbours."""
         i = bisect_left(self._free, (slot.offset, 0))
         start, end = slot.offset, slot.offset + slot.size_bytes
         if i < len(self._free) and self._free[i][0] == end:
@@ -45,5 +45,5 @@ class Extents:
 
     @property
     def free_bytes(self) -> int:
-        """The bytes that no slot holds."""
+        """The number of bytes in no slot."""
         return sum(size for _, size in self._free)

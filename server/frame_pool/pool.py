@@ -1,9 +1,9 @@
 """The frame pool: a buffer pool over the arena, keyed by content.
 
-What is leased is pinned; what is not stays until its room is wanted, the least recently used first,
-and what a pass over every frame brought in before what was sampled, so that such a pass cannot
-flush the rest. Two that want the same missing frame share one slot and one decode. All of it lives
-in the front, in one thread, so the accounting needs no lock.
+Leased entries are pinned. Idle ones stay until their space is needed: LRU eviction, but frames of a
+pass over every frame go before sampled frames, so that such a pass cannot flush the rest. Requests
+that want the same missing frame share one slot and one decode. All state lives in one thread of the
+front, so it needs no lock.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Content = FrameRef | AudioRef | None
 
 
 class TooLarge(Exception):
-    """What is wanted at once does not fit the pool even when it is empty."""
+    """The frames wanted at once exceed the size of the whole pool."""
 
 
 @dataclass(frozen=True)
 class Want:
-    """Something to hold: what it is, how large, and whether a pass over everything wants it."""
+    """An entry to lease: its key, its size, and whether it is for a pass over every frame."""
 
     key: Hashable
     size_bytes: int
@@ -36,36 +36,36 @@ class Want:
 
 @dataclass(eq=False)
 class Entry:
-    """One slot and what it is for. `content` is None where the file holds no such frame.
+    """One slot and its content. `content` is None if the file has no such frame.
 
-    `settled` is set once the content is there, or whoever was to bring it has given up.
+    `settled` is set once the content is present or its filler has given up.
     """
 
     key: Hashable
     slot: Slot
     scan: bool
-    state: str = "empty"  # then filling, then ready; back to empty where that failed
+    state: str = "empty"  # then filling, then ready; back to empty on failure
     holds: int = 0
     content: Content = None
     engine: str = ""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fill(self, content: Content, engine: str) -> None:
-        """The content is in the slot, or known not to exist."""
+        """Mark the content as present in the slot, or as known not to exist."""
         self.state, self.content, self.engine = "ready", content, engine
         self.settled.set()
 
     def give_up(self) -> None:
-        """The content was not brought; whoever waits for it may try."""
+        """Mark the fill as failed; a waiter may claim the entry."""
         self.state = "empty"
         self.settled.set()
 
 
 class Lease:
-    """A hold on entries that were granted together, given back when the last holder lets go.
+    """A hold on entries that were granted together, released by the last holder.
 
-    The request holds the lease while it is in the `with` block; every message that carries a
-    reference to the slots holds it until it is answered or its process is dead.
+    The request holds the lease within the `with` block; every message that carries a reference to
+    the slots holds it until its reply or the death of its process.
     """
 
     def __init__(self, pool: FramePool, entries: Sequence[Entry]) -> None:
@@ -76,11 +76,11 @@ class Lease:
             entry.holds += 1
 
     def part(self, entries: Sequence[Entry]) -> Lease:
-        """A lease of its own on some of the entries."""
+        """A separate lease on some of the entries."""
         return Lease(self._pool, entries)
 
     def claim(self) -> list[Entry]:
-        """The entries that nobody is filling; from now on the caller is."""
+        """Return the empty entries and mark them as being filled by the caller."""
         claimed = [entry for entry in self.entries if entry.state == "empty"]
         for entry in claimed:
             entry.state = "filling"
@@ -88,14 +88,14 @@ class Lease:
         return claimed
 
     def hold(self) -> None:
-        """Count one more holder."""
+        """Add a holder."""
         self._holds += 1
 
     def release(self) -> None:
-        """Count one holder less."""
+        """Remove a holder."""
         self._holds -= 1
         if self._holds == 0:
-            self._pool.let_go(self.entries)
+            self._pool.unhold(self.entries)
 
     def __enter__(self) -> Lease:
         self.hold()
@@ -117,10 +117,9 @@ class _Waiter:
 
 
 class FramePool:
-    """Grants leases in the order they were asked for; all entries of a lease at once or none.
+    """Grants leases in the order of requests; all entries of a lease at once, or none.
 
-    All at once, because two requests that each hold half of what they need would wait for each
-    other for ever.
+    Otherwise two requests that each hold half of what they need would deadlock.
     """
 
     def __init__(
@@ -133,12 +132,12 @@ class FramePool:
             True: OrderedDict(),
             False: OrderedDict(),
         }
-        self.cached_bytes = 0  # of what is kept and not pinned
+        self.cached_bytes = 0  # in idle entries
         self._waiters: deque[_Waiter] = deque()
         self._counted = counted
 
     async def lease(self, wants: Sequence[Want]) -> Lease:
-        """Hold all of `wants`, once there is room; raises TooLarge where there never will be."""
+        """Lease all of `wants` once present is space; raises TooLarge if present never will be."""
         distinct = {want.key: want for want in wants}
         if sum(slot_bytes(want.size_bytes) for want in distinct.values()) > self.size_bytes:
             raise TooLarge(f"{len(distinct)} slots do not fit {self.size_bytes} bytes")
@@ -148,11 +147,11 @@ class FramePool:
         try:
             return await waiter.granted
         except asyncio.CancelledError:
-            self._abandon(waiter)
+            self._cancel(waiter)
             raise
 
-    def let_go(self, entries: Sequence[Entry]) -> None:
-        """Unpin entries; what is ready stays as long as its room is not wanted."""
+    def unhold(self, entries: Sequence[Entry]) -> None:
+        """Remove a hold; entries that are ready stay cached until their space is needed."""
         for entry in entries:
             entry.holds -= 1
             if entry.holds == 0:
@@ -163,12 +162,12 @@ class FramePool:
 
     @property
     def leased(self) -> int:
-        """How many slots are pinned."""
+        """The number of pinned slots."""
         return len(self._entries) - sum(len(idle) for idle in self._idle.values())
 
     @property
     def free_bytes(self) -> int:
-        """The bytes that hold nothing."""
+        """The number of bytes in no slot."""
         return self._extents.free_bytes
 
     def _grant(self) -> None:
@@ -182,17 +181,17 @@ class FramePool:
             self._waiters.popleft()
 
     def _take(self, wants: Sequence[Want]) -> Lease | None:
-        """Pin what is there and make room for the rest; None where that cannot be yet."""
-        there = [self._entries[want.key] for want in wants if want.key in self._entries]
+        """Pin present entries and allocate the rest; None if present is not enough space yet."""
+        present = [self._entries[want.key] for want in wants if want.key in self._entries]
         missing = {want.key: want for want in wants if want.key not in self._entries}
-        lease = Lease(self, list(dict.fromkeys(there)))
+        lease = Lease(self, list(dict.fromkeys(present)))
         for entry in lease.entries:
             self._pin(entry)
         made: list[Entry] = []
         for want in missing.values():
             slot = self._room(slot_bytes(want.size_bytes))
             if slot is None:
-                self._give_back(lease.entries, made)
+                self._roll_back(lease.entries, made)
                 return None
             made.append(Entry(want.key, slot, want.scan))
         self._entries.update({entry.key: entry for entry in made})
@@ -204,7 +203,7 @@ class FramePool:
             entry.holds -= 1
         return Lease(self, in_order)
 
-    def _give_back(self, pinned: Sequence[Entry], made: Sequence[Entry]) -> None:
+    def _roll_back(self, pinned: Sequence[Entry], made: Sequence[Entry]) -> None:
         for entry in made:
             self._extents.join(entry.slot)
         for entry in pinned:
@@ -213,7 +212,7 @@ class FramePool:
                 self._unpin(entry)
 
     def _room(self, size_bytes: int) -> Slot | None:
-        """A slot, evicting what is idle until it fits."""
+        """Allocate a slot; evict idle entries until it fits."""
         if self.free_bytes + self.cached_bytes < size_bytes:
             return None
         while True:
@@ -236,9 +235,9 @@ class FramePool:
         del self._entries[entry.key]
         self._extents.join(entry.slot)
 
-    def _abandon(self, waiter: _Waiter) -> None:
-        """Undo a wait that was cancelled, perhaps after it was granted."""
+    def _cancel(self, waiter: _Waiter) -> None:
+        """Undo a cancelled wait, which may already have been granted."""
         if waiter.granted.done() and not waiter.granted.cancelled():
-            self.let_go(waiter.granted.result().entries)
+            self.unhold(waiter.granted.result().entries)
         waiter.granted.cancel()
         self._grant()

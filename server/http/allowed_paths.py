@@ -1,4 +1,4 @@
-"""Which files a client may name."""
+"""Checks which files a client may read."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from server.errors import Problem
 
 
 def resolve(video_path: str, roots: tuple[str, ...]) -> Path:
-    """The real file behind `video_path`, symlinks followed.
+    """Return the real file behind `video_path`, with symlinks resolved.
 
-    Raises Problem: path_not_allowed outside `roots` (whether or not anything is there),
-    video_not_found where there is no regular file.
+    Raises Problem: path_not_allowed outside `roots` (whether or not the file exists),
+    video_not_found if there is no regular file.
     """
     try:
         path = Path(video_path).resolve()
@@ -19,11 +19,11 @@ def resolve(video_path: str, roots: tuple[str, ...]) -> Path:
         if allowed and path.is_file():
             return path
     except (OSError, RuntimeError, ValueError) as error:
-        raise Problem("video_not_found", f"{video_path!r} is no usable path: {error}.") from None
+        raise Problem("video_not_found", f"{video_path!r} is not a usable path: {error}.") from None
     if not allowed:
         raise Problem(
             "path_not_allowed",
-            f"{video_path!r} lies outside the folders that this service reads from. Put the file "
-            "into one of them, or have the operator add its folder to MEDIA_ROOTS.",
+            f"{video_path!r} is outside the folders that this service may read. Move the file "
+            "into one of them, or ask the operator to add its folder to MEDIA_ROOTS.",
         )
     raise Problem("video_not_found", f"There is no file {video_path!r} on the service's machine.")

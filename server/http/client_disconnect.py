@@ -1,4 +1,4 @@
-"""Clients that hang up: what they asked for is given up at once, and counted."""
+"""Cancels and counts requests whose client disconnects."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 async def until_hangup(receive: Receive, work: Awaitable[T], metrics: Metrics) -> T:
-    """Await `work` while the client listens; the request's body must have been read.
+    """Await `work` while the client is connected; the request's body must have been read.
 
-    Raises ClientDisconnect, with `work` cancelled and at its end, where the client hangs up.
+    Raises ClientDisconnect if the client disconnects, after `work` is cancelled and has ended.
     """
     working = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(_disconnected(receive))

@@ -1,4 +1,4 @@
-"""What happens around every request: an id, a key check, a log line, a count."""
+"""Middleware for all requests: request id, API key, log line, metrics."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class RequestContext:
-    """Gives every request its id, the client's own where it sent a usable one, and logs its end.
+    """Assigns each request its id, the client's own if valid, and logs the request's end.
 
-    The id is in every log line of the request, in decoders and workers too, and is sent back as
-    `X-Request-ID`.
+    Every log line of the request has the id, also in decoders and workers; the response returns
+    it as `X-Request-ID`.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -68,7 +68,7 @@ class RequestContext:
 
 
 class ApiKey:
-    """Wants `Authorization: Bearer <key>` of every route but the health checks."""
+    """Requires `Authorization: Bearer <key>` on all routes except the health checks."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app = app
@@ -79,7 +79,7 @@ class ApiKey:
             given = Headers(scope=scope).get("authorization", "").encode("latin-1")
             if not hmac.compare_digest(given, self._expected):
                 problem = Problem(
-                    "unauthorized", "This service wants its key: 'Authorization: Bearer <API_KEY>'."
+                    "unauthorized", "An API key is required: 'Authorization: Bearer <API_KEY>'."
                 )
                 await problem_response(problem)(scope, receive, send)
                 return

@@ -1,4 +1,4 @@
-"""Answers as they come: every event a line of JSON, or a server-sent event."""
+"""Streams events as NDJSON, one line of JSON per event, or as server-sent events."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ KEEP_ALIVE_S = 10.0
 
 
 def stream_format(request: Request) -> str | None:
-    """The stream that the client's Accept header asks for, if it asks for one."""
+    """The stream format that the client's Accept header requests, or None."""
     accepted = request.headers.get("accept", "")
     names = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
     return next((name for name in names if name in (NDJSON, SSE)), None)
 
 
 class EventStream:
-    """Sends events as they come.
+    """Sends events as soon as they occur.
 
-    A request that fails before its first event is refused with a status, as a plain one is; one
-    that fails later ends with an error event. In a long silence the last progress is told again,
-    so that nobody between takes the connection for dead.
+    A request that fails before its first event gets an error status, as without streaming; one
+    that fails later ends with an error event. If no event occurs for `KEEP_ALIVE_S`, the last
+    progress is repeated as a keep-alive, so that no proxy closes the connection.
     """
 
     def __init__(self, events: AsyncGenerator[Event, None], form: str, metrics: Metrics) -> None:
@@ -42,7 +42,7 @@ class EventStream:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(ClientDisconnect):  # there is nobody to tell
+        with suppress(ClientDisconnect):  # the client is gone
             await until_hangup(receive, self._send_all(scope, receive, send), self._metrics)
 
     async def _send_all(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ class EventStream:
 
 
 async def _kept_alive(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The events, with the last sign of progress again after every long silence."""
+    """The events, with the last progress repeated after each `KEEP_ALIVE_S` without events."""
     last: Event | None = None
     while True:
         following = asyncio.ensure_future(anext(events, None))

@@ -1,4 +1,4 @@
-"""Uploads: the `file` part of a multipart body goes to disk as it comes, and is gone after use."""
+"""Uploads: streams the `file` part of a multipart body to disk, and deletes it after use."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from server.errors import FieldError, Problem
 
 BLOCK_BYTES = 1 << 20
 MAX_REQUEST_BYTES = 1 << 20
-# What a body may hold beside its file: the `request` part and the framing.
+# Maximum size of the rest of the body: the `request` part and the framing.
 SLACK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that was sent, and the JSON that was sent with it."""
+    """An uploaded file, and the JSON sent with it."""
 
     path: str
-    """Where this process's children, being the same user, can open the file."""
+    """A path at which this process's children, of the same user, can open the file."""
     input_hash: str
     """XXH64 of the file's bytes, 16 hex digits."""
     size_bytes: int
     request: bytes
-    """The `request` part; `{}` where there is none."""
+    """The `request` part; `{}` if there is none."""
 
 
 @asynccontextmanager
 async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
-    """Take in a multipart/form-data body: the `file` part to disk, the `request` part to memory.
+    """Receive a multipart/form-data body: the `file` part to disk, the `request` part to memory.
 
-    The file has no name, so nothing is left of it after the block, whatever happens in between.
-    Raises Problem: upload_too_large over `max_bytes`, before anything is read where the client
-    declares it; invalid_request where the body is not a `file` and at most one `request` part.
-    Raises ClientDisconnect where the client hangs up.
+    The file has no name, so it is deleted when the block ends, whatever happens.
+    Raises Problem: upload_too_large over `max_bytes`, before reading if the client declares the
+    size; invalid_request if the body is not one `file` and at most one `request` part.
+    Raises ClientDisconnect if the client disconnects.
     """
     if int(request.headers.get("content-length", 0)) > max_bytes + SLACK_BYTES:
         raise _file_too_large(max_bytes)
@@ -61,7 +61,7 @@ async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
 
 
 async def _receive(request: Request, parser: MultipartParser, form: _Form, file: IO[bytes]) -> str:
-    """Read the body to its end; returns the XXH64 of the file."""
+    """Read the body to its end; return the XXH64 of the file."""
     digest = xxhash.xxh64()
 
     def write(block: bytearray) -> None:
@@ -76,7 +76,7 @@ async def _receive(request: Request, parser: MultipartParser, form: _Form, file:
         try:
             parser.write(chunk)
         except FormParserError as error:
-            raise _invalid("", f"its syntax is broken: {error}") from None
+            raise _invalid("", f"its syntax is invalid: {error}") from None
         if len(form.unwritten) >= BLOCK_BYTES:
             await asyncio.to_thread(write, form.take())
     form.check()
@@ -86,7 +86,7 @@ async def _receive(request: Request, parser: MultipartParser, form: _Form, file:
 
 
 class _Form:
-    """What the parser has found so far, told through its callbacks; they raise Problem."""
+    """The parser's state so far, updated by its callbacks; they raise Problem."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -101,47 +101,49 @@ class _Form:
         self._ended = False
 
     def take(self) -> bytearray:
-        """The part of the file that came since the last call."""
+        """Return the file data received since the last call."""
         taken, self.unwritten = self.unwritten, bytearray()
         return taken
 
     def check(self) -> None:
-        """The body is over: it must be whole, and hold a file."""
+        """Check at the end of the body that it is complete and contains a file."""
         if not self._ended:
             raise _invalid("", "it ends before its closing boundary")
         if "file" not in self.names:
-            raise _invalid("file", "it has no `file` part, which is the video")
+            raise _invalid("file", "it has no `file` part with the video")
 
     def on_part_begin(self) -> None:
-        """No header of the new part is known."""
+        """Start a part whose headers are not known yet."""
         self._disposition = b""
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        """A piece of a header's name."""
+        """Append to a header's name."""
         self._header += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        """A piece of a header's value."""
+        """Append to a header's value."""
         self._value += data[start:end]
 
     def on_header_end(self) -> None:
-        """Of all headers only the one with the part's name counts."""
+        """Use only the header with the part's name."""
         if self._header.lower() == b"content-disposition":
             self._disposition = self._value
         self._header = self._value = b""
 
     def on_headers_finished(self) -> None:
-        """The part's name is known."""
+        """Check the part's name."""
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode(errors="replace")
         if self._name not in ("file", "request"):
-            raise _invalid(self._name, f"{self._name!r} is none of its parts: `file`, `request`")
+            raise _invalid(
+                self._name, f"unknown part {self._name!r}; allowed are `file`, `request`"
+            )
         if self._name in self.names:
             raise _invalid(self._name, f"it has more than one `{self._name}` part")
         self.names.add(self._name)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """A piece of the part's content."""
+        """Append to the part's content."""
         if self._name == "file":
             self.size_bytes += end - start
             if self.size_bytes > self.max_bytes:
@@ -156,7 +158,7 @@ class _Form:
                 )
 
     def on_end(self) -> None:
-        """The closing boundary."""
+        """Record the closing boundary."""
         self._ended = True
 
 
@@ -164,7 +166,7 @@ def _parser(request: Request, form: _Form) -> MultipartParser:
     _, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
     if not boundary:
-        raise _invalid("", "its Content-Type names no boundary")
+        raise _invalid("", "its Content-Type has no boundary")
     try:
         return MultipartParser(
             boundary,
@@ -179,7 +181,7 @@ def _parser(request: Request, form: _Form) -> MultipartParser:
             },
         )
     except FormParserError as error:
-        raise _invalid("", f"its boundary is of no use: {error}") from None
+        raise _invalid("", f"its boundary is not usable: {error}") from None
 
 
 def _invalid(field: str, message: str) -> Problem:
@@ -193,6 +195,6 @@ def _invalid(field: str, message: str) -> Problem:
 def _file_too_large(max_bytes: int) -> Problem:
     return Problem(
         "upload_too_large",
-        f"The upload is larger than {max_bytes} bytes, which is what MAX_UPLOAD_MB allows. Send "
-        "less of the video, or name a file on the service's machine with video_path.",
+        f"The upload is larger than {max_bytes} bytes, the limit set by MAX_UPLOAD_MB. Send "
+        "a shorter video, or name a file on the service's machine with video_path.",
     )

@@ -1,4 +1,4 @@
-"""The arena: reserved whole, mapped without a copy, swept when its front is dead."""
+"""The arena: reserved in full, mapped without a copy, swept when its front is dead."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_one_process_writes_another_reads() -> None:
         arena.unlink()
 
 
-def test_a_mapping_made_before_the_pages_are_taken_has_them_all() -> None:
+def test_a_mapping_made_before_reserve_has_all_pages() -> None:
     arena = Arena(1 << 20)
     arena.create()
     try:
@@ -52,13 +52,13 @@ def test_a_mapping_made_before_the_pages_are_taken_has_them_all() -> None:
 
 
 def mapped_bytes(name: str) -> int:
-    """How much of the arena this process has mapped pages of."""
+    """The number of arena bytes whose pages this process has mapped."""
     maps = Path("/proc/self/smaps").read_text().partition(str(SHM / name))[2]
     return int(maps.partition("Rss:")[2].split()[0]) * 1024
 
 
 def populate(view: ArenaView) -> None:
-    """In a thread, as it lowers its own priority."""
+    """Populate in a thread, because it lowers the thread's priority."""
     thread = threading.Thread(target=view.populate)
     thread.start()
     thread.join()
@@ -77,7 +77,7 @@ def test_populating_maps_every_page() -> None:
         arena.unlink()
 
 
-def test_where_the_kernel_cannot_populate_the_arena_serves_as_well(
+def test_the_arena_works_if_the_kernel_cannot_populate_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(malloc, "MADV_POPULATE_WRITE", 255)
@@ -106,7 +106,7 @@ def test_a_reader_cannot_write() -> None:
         arena.unlink()
 
 
-def test_more_than_there_is_fails_at_once_and_leaves_nothing() -> None:
+def test_too_large_an_arena_fails_and_leaves_no_file() -> None:
     stat = os.statvfs(SHM)
     arena = Arena(stat.f_blocks * stat.f_frsize * 2)
     arena.create()
@@ -116,7 +116,7 @@ def test_more_than_there_is_fails_at_once_and_leaves_nothing() -> None:
     assert not (SHM / arena.name).exists()
 
 
-def test_only_the_arenas_of_the_dead_are_swept() -> None:
+def test_only_arenas_of_dead_fronts_are_swept() -> None:
     script = (
         "import os; from ipc.arena import Arena; arena = Arena(4096); arena.create();"
         "print(arena.name, flush=True); os._exit(1)"

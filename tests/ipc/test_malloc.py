@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next use, and given back when asked."""
+"""Freed memory is kept for reuse, and returned on request."""
 
 from __future__ import annotations
 

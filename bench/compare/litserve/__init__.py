@@ -1,1 +1,1 @@
-"""A LitServe server around the same models, and the client that asks it."""
+"""A LitServe server with the same models, and its client."""

@@ -1,7 +1,7 @@
-"""A LitServe server of four of the models, as its users would write one.
+"""A LitServe server with four of the models, as its users would write one.
 
-Run in an environment of its own: `python server.py WEIGHTS_FOLDER PORT`. Each request names a video
-by its path; every API decodes for itself.
+Run in a separate environment: `python server.py WEIGHTS_FOLDER PORT`. Each request contains a
+video's path; every API decodes the video itself.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torchvision import models, transforms
 from ultralytics import YOLO
 
 INTERVAL = 30
-FRAMES = 16  # that YOLO takes at once
+FRAMES = 16  # YOLO's batch size
 BATCH = {"max_batch_size": 4, "batch_timeout": 0.05}
 
 
@@ -90,7 +90,7 @@ class Places(litserve.LitAPI):  # type: ignore[misc]
 
     @torch.inference_mode()
     def predict(self, frames: torch.Tensor) -> torch.Tensor:
-        """The likeliest five of each frame."""
+        """The top five classes of each frame."""
         likeliest: torch.Tensor = self.network(frames.to(self.device)).softmax(1).topk(5).indices
         return likeliest
 
@@ -103,7 +103,7 @@ class Scenes(litserve.LitAPI):  # type: ignore[misc]
     """Scenes by PySceneDetect."""
 
     def setup(self, device: str) -> None:
-        """Nothing to load."""
+        """Load nothing."""
 
     def decode_request(self, request: dict[str, str]) -> str:
         """PySceneDetect opens the video."""

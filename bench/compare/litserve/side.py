@@ -1,4 +1,4 @@
-"""LitServe's side of a contest: an environment made on demand, a server, and calls to it."""
+"""LitServe's side of a contest: an environment made on demand, a server, and its client."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ POLL_S = 0.2
 
 
 class NoLitServe(Exception):
-    """Its packages cannot be had, or it does not start; the message says why."""
+    """Its packages cannot be installed, or it does not start; the message says why."""
 
 
 class LitServe:
-    """A running server, asked once for each task of a contest, all of them at once."""
+    """A running server; each task of a contest is one request, all sent concurrently."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
     def warm_up(self, contest: Contest) -> None:
-        """Ask once; raises WorkDiffers."""
+        """Send one request; raises WorkDiffers."""
         self.run(contest)
 
     def run(self, contest: Contest) -> Turn:
-        """Ask `contest.requests` times for every task, at once; raises WorkDiffers."""
+        """Send `contest.requests` requests per task, concurrently; raises WorkDiffers."""
         calls = [task for task in contest.tasks for _ in range(contest.requests)]
         with ThreadPoolExecutor(len(calls)) as threads:
             started = time.perf_counter()
@@ -54,13 +54,13 @@ class LitServe:
     def _ask(self, task: str, media: Path) -> int:
         response = self._client.post(f"/{task}", json={"video_path": str(media)})
         if response.status_code != httpx.codes.OK:
-            raise WorkDiffers(f"LitServe answered {response.status_code} to {task}")
+            raise WorkDiffers(f"LitServe responded {response.status_code} to {task}")
         return len(response.json()["items"])
 
 
 @contextmanager
 def litserve(environment: Path, weights: Path) -> Iterator[LitServe]:
-    """Start a server, in an environment that is made where it is not there; raises NoLitServe."""
+    """Start a server, in an environment that is made if missing; raises NoLitServe."""
     python = _environment(environment)
     port = free_port()
     command = [str(python), str(HERE / "server.py"), str(weights), str(port)]
@@ -78,7 +78,7 @@ def litserve(environment: Path, weights: Path) -> Iterator[LitServe]:
 
 
 def _environment(folder: Path) -> Path:
-    """The interpreter of an environment that has LitServe, and beside it the packages of ours."""
+    """The interpreter of an environment with LitServe, and with access to our packages."""
     python = folder / "bin" / "python"
     installed = folder / "requirements.txt"
     requirements = (HERE / "requirements.txt").read_text()
@@ -94,7 +94,7 @@ def _environment(folder: Path) -> Path:
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or error.stdout).strip().splitlines()
         raise NoLitServe(f"its packages could not be installed: {lines[-1]}") from error
-    # After the packages of its own, so that torch and the models need not be installed twice.
+    # After its own packages, so that torch and the models need not be installed twice.
     own = sysconfig.get_path("purelib", vars={"base": str(folder)})
     Path(own, "models.pth").write_text(sysconfig.get_path("purelib"))
     installed.write_text(requirements)
@@ -108,13 +108,14 @@ def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log_pat
             if client.get("/health").status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
-            pass  # it does not listen yet
+            pass  # not listening yet
         time.sleep(POLL_S)
     raise NoLitServe(f"the server did not start; its log is {log_path}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and the processes that it started."""
+    """End the server and its child processes."""
+
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(EXIT_DEADLINE_S)

@@ -1,4 +1,4 @@
-"""What the stand-ins share: calibrating random layers on pictures, and saving the result."""
+"""Shared by the stand-ins: calibrate random layers on images, and save the result."""
 
 from pathlib import Path
 from typing import Any
@@ -8,25 +8,25 @@ from torch import Tensor, nn
 
 
 def save(checkpoint: Any, path: Path) -> None:
-    """Write a checkpoint; the same one gives the same bytes whatever the name of the file."""
-    with open(path, "wb") as file:  # given a path, torch puts the file's name into the file
+    """Write a checkpoint; equal checkpoints give equal bytes, whatever the file's name."""
+    with open(path, "wb") as file:  # given a path, torch would store the file's name
         torch.save(checkpoint, file)
 
 
 def calibrate_batch_norm(model: nn.Module, pictures: Tensor) -> None:
     """Set every BatchNorm's running statistics to those of `pictures` (n, 3, height, width).
 
-    Without it the signal of random weights dies layer by layer. Leaves the model in eval mode.
+    Otherwise the signal of random weights vanishes layer by layer. Leaves the model in eval mode.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        # Mostly on the straight part of the activation: on its curve a picture of low contrast
-        # loses a little in every layer, and of twenty layers nothing comes out.
+        # Keep most values on the linear part of the activation: in its curve, a low-contrast image
+        # loses some signal in every layer, and after twenty layers none is left.
         norm.weight.data.fill_(0.5)
         norm.bias.data.fill_(1.0)
         norm.reset_running_stats()
-        norm.momentum = None  # the plain average over all batches
+        norm.momentum = None  # cumulative average over all batches
     model.train()
     with torch.no_grad():
         model(pictures)
@@ -36,11 +36,11 @@ def calibrate_batch_norm(model: nn.Module, pictures: Tensor) -> None:
 
 
 def ignore_whole_picture(layer: nn.Conv2d, features: Tensor, directions: int = 16) -> None:
-    """Blind a 1x1 convolution to what tells whole pictures apart: light, contrast, subject.
+    """Make a 1x1 convolution ignore what differs between whole images: light, contrast, subject.
 
     features: (n, channels, height, width), the layer's input. Removes from the weights the main
-    directions (by SVD) in which the pictures' mean features differ; what is left is local, so
-    that one picture has about as many peaks as another.
+    directions (by SVD) in which the images' mean features differ. What remains is local, so all
+    images have about the same number of peaks.
     """
     means = features.mean(dim=(2, 3))
     basis = torch.linalg.svd(means - means.mean(0), full_matrices=False)[2][:directions]

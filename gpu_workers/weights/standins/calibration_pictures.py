@@ -1,4 +1,4 @@
-"""The fixed pictures that stand-ins are calibrated on."""
+"""The fixed images on which stand-ins are calibrated."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ LIGHTS = ((1.0, 0.0), (0.5, 40.0))  # contrast and brightness
 
 
 def calibration_pictures(height: int, width: int) -> list[Picture]:
-    """Return RGB pictures, each (height, width, 3): photographs in several lights, and writing.
+    """Return RGB images, each (height, width, 3): photographs with several lights, and text.
 
-    The photographs ship with ultralytics and scikit-image, which easyocr needs.
+    The photographs ship with ultralytics and with scikit-image, an easyocr dependency.
     """
     import cv2
     import skimage
@@ -32,7 +32,7 @@ def calibration_pictures(height: int, width: int) -> list[Picture]:
 
 
 def written_lines(height: int, width: int, count: int = 24) -> Picture:
-    """Return grey pictures of one written line each, (count, height, width), always the same."""
+    """Return (count, height, width) greyscale images of one text line each, always the same."""
     import cv2
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Makes the stand-ins: seeded, untrained files that the real libraries load, and that answer."""
+"""Makes the stand-ins: seeded, untrained files that the real libraries load and run."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -33,13 +33,13 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     "IO_places365.txt": make_indoor_outdoor,
 }
 
-WHOLE_S = 600.0  # how long to wait for another process that makes the same file
+WHOLE_S = 600.0  # maximum wait for another process that makes the same file
 
 
 def make_stand_ins(folder: Path, names: Sequence[str] = tuple(STAND_INS)) -> list[str]:
-    """Make the named stand-ins that are not in the folder yet; return the names of those made.
+    """Make the named stand-ins that the folder lacks; return the names of those made.
 
-    A file that is there, real or not, is left alone.
+    An existing file, real or not, is not changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
@@ -53,9 +53,9 @@ def make_stand_ins(folder: Path, names: Sequence[str] = tuple(STAND_INS)) -> lis
 
 
 def _make(path: Path) -> None:
-    """Make one stand-in; the manifest calls it one before anybody can see it.
+    """Make one stand-in; the manifest marks it as such before the file appears.
 
-    On one thread, as the order of sums, and so the last digits, depend on their number.
+    Uses one thread, because the order of sums, and so the last digits, depend on the thread count.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Stand-in EasyOCR weights: CRAFT finding blobs, and a recognizer that reads letters at random."""
+"""Stand-in EasyOCR weights: CRAFT finds blobs, and the recognizer reads random letters."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from gpu_workers.weights.standins.calibration import (
 )
 from gpu_workers.weights.standins.calibration_pictures import calibration_pictures, written_lines
 
-TEXT_QUANTILES = (0.92, 0.97)  # of the text map: what reaches low_text, what text_threshold
-LINK_QUANTILE = 0.99  # of the link map: what reaches link_threshold
-CONFIDENCE = 8.0  # deviation of the recognizer's logits
+TEXT_QUANTILES = (0.92, 0.97)  # of the text map: the quantiles for low_text and text_threshold
+LINK_QUANTILE = 0.99  # of the link map: the quantile for link_threshold
+CONFIDENCE = 8.0  # standard deviation of the recognizer's logits
 
 
 def make_craft(path: Path, seed: int) -> None:
-    """Write weights that `easyocr.detection.get_detector` reads; some tens of boxes a picture."""
+    """Write weights for `easyocr.detection.get_detector`, with some tens of boxes per image."""
     from easyocr.craft import CRAFT
     from easyocr.imgproc import normalizeMeanVariance
 
@@ -48,7 +48,7 @@ def make_craft(path: Path, seed: int) -> None:
 
 
 def _prefer_coarse(model: Any) -> None:
-    """Weaken the fine feature maps against the coarse ones, or all blobs are a few pixels small."""
+    """Weaken the fine feature maps relative to the coarse; else all blobs are a few pixels."""
     model.upconv3.conv[0].weight.data[:, 128:] *= 0.3  # 128 coarse channels, then 256 fine
     model.upconv4.conv[0].weight.data[:, 64:] *= 0.3  # 64 coarse, 128 fine
 
@@ -66,7 +66,7 @@ def _set_thresholds(last: nn.Conv2d, features: Tensor) -> None:
 
 
 def make_english(path: Path, seed: int) -> None:
-    """Write weights that `easyocr.recognition.get_recognizer` reads as its english_g2."""
+    """Write weights that `easyocr.recognition.get_recognizer` loads as english_g2."""
     from easyocr.config import recognition_models
     from easyocr.model.vgg_model import Model
 
@@ -85,7 +85,7 @@ def make_english(path: Path, seed: int) -> None:
 
 
 def _spread_letters(model: Any, lines: Tensor) -> None:
-    """Give every letter's logit one mean and spread, so that none, the blank included, wins all."""
+    """Give all letters' logits one mean and spread, so that none, also not the blank, dominates."""
     last = model.Prediction
     logits = model(lines, None).flatten(0, 1)
     deviation, mean = torch.std_mean(logits, dim=0)
@@ -95,5 +95,5 @@ def _spread_letters(model: Any, lines: Tensor) -> None:
 
 
 def _save_state(model: nn.Module, path: Path) -> None:
-    """Save the state as the originals were, from inside a DataParallel."""
+    """Save the state with the originals' DataParallel prefix."""
     save({f"module.{name}": tensor for name, tensor in model.state_dict().items()}, path)

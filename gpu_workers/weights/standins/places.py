@@ -8,7 +8,7 @@ from gpu_workers.weights.standins.calibration import calibrate_batch_norm, save
 from gpu_workers.weights.standins.calibration_pictures import calibration_pictures
 
 LABELS = 365
-SPREAD = 2.0  # deviation of the logits: the best label gets some 5 to 50 %
+SPREAD = 2.0  # standard deviation of the logits: the best label gets about 5 to 50 %
 
 
 def make_places(path: Path, seed: int) -> None:
@@ -32,12 +32,12 @@ def make_places(path: Path, seed: int) -> None:
 
 
 def make_categories(path: Path) -> None:
-    """Write 365 placeholder labels as `/p/placeholder_007 7`, one a line."""
+    """Write 365 placeholder labels, one per line, such as `/p/placeholder_007 7`."""
     lines = (f"/p/placeholder_{index:03} {index}\n" for index in range(LABELS))
     path.write_text("".join(lines), encoding="utf-8")
 
 
 def make_indoor_outdoor(path: Path) -> None:
-    """Write the same labels with 1 (indoor) or 2 (outdoor), by turns."""
+    """Write the same labels with 1 (indoor) or 2 (outdoor), alternating."""
     lines = (f"/p/placeholder_{index:03} {1 + index % 2}\n" for index in range(LABELS))
     path.write_text("".join(lines), encoding="utf-8")

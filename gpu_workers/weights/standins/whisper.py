@@ -1,7 +1,7 @@
-"""Stand-in Whisper checkpoints: a small hand-wired automaton among seeded random weights.
+"""Stand-in Whisper checkpoints: a small hand-wired automaton within seeded random weights.
 
-Random weights never end a sentence, so a few embedding dimensions are wired to make the decoder
-walk "timestamp, three words, timestamp" through the window; which words, the audio decides.
+Random weights never end a sentence. So a few embedding dimensions are wired to make the decoder
+walk "timestamp, three words, timestamp" through the window; the audio determines the words.
 """
 
 import math
@@ -14,24 +14,24 @@ from torch import Tensor
 from gpu_workers.weights.standins.calibration import save
 
 SIZES = {"tiny": (384, 6, 4), "base": (512, 8, 6)}  # width, heads, layers
-STEP = 25  # a timestamp follows the one before it by about this many ticks of 20 ms
+STEP = 25  # distance of two timestamps, about, in ticks of 20 ms
 TICKS = 1500
-LAST_TICK = 700  # a window is transcribed to here, so that a test need not wait for more
+LAST_TICK = 700  # transcripts end here, to keep tests short
 FREQUENCIES = [2 * math.pi / (4000 / 2**i) for i in range(8)]
 
-# The wired dimensions of the residual stream; all others carry random numbers.
-WORDS = [0, 1, 2]  # the three places a word can have in its segment
+# The wired dimensions of the residual stream; all others hold random numbers.
+WORDS = [0, 1, 2]  # the three word positions of a segment
 STAMP = 3  # this token is a timestamp
 LANGUAGE = 4
-REFUSED = 5  # a token never to be said
+REFUSED = 5  # a token that must not be output
 POSITION = 6
-CODE = list(range(8, 24))  # the tick of a timestamp, as sines and cosines
-TARGET = list(range(24, 40))  # the tick the next timestamp should have
+CODE = list(range(8, 24))  # a timestamp's tick, as sines and cosines
+TARGET = list(range(24, 40))  # the tick of the next timestamp
 FREE = 40
 
 
 def make_whisper(path: Path, size: str, seed: int) -> None:
-    """Write a checkpoint that `whisper.load_model` reads; `size` is "tiny" or "base"."""
+    """Write a checkpoint that `whisper.load_model` loads; `size` is "tiny" or "base"."""
     from whisper.model import ModelDimensions, Whisper
 
     width, heads, layers = SIZES[size]
@@ -61,13 +61,13 @@ def _tick_code(ticks: Tensor) -> Tensor:
 
 
 def _wire_encoder(encoder: Any) -> None:
-    """Let the audio outweigh the positional code, and the first layers keep its variety."""
+    """Let the audio dominate the positional code, and let the first layers keep its variety."""
     encoder.conv1.weight.mul_(6)
     encoder.conv2.weight.mul_(6)
 
 
 def _wire_embeddings(decoder: Any) -> None:
-    """Give every token its wired dimensions; all rows end with mean 0 and the same norm."""
+    """Give every token its wired dimensions; all rows get mean 0 and the same norm."""
     from whisper.tokenizer import get_tokenizer
 
     tokenizer = get_tokenizer(multilingual=True, num_languages=99, language="en")
@@ -83,8 +83,8 @@ def _wire_embeddings(decoder: Any) -> None:
     first = tokenizer.timestamp_begin
     wires[first:, STAMP] = 4
     wires[first:, CODE] = 2 * _tick_code(torch.arange(float(n_vocab - first)))
-    # The prompt's last token counts as a timestamp one step before zero, the end of text as one
-    # that lies beyond the last: so a transcript starts at 0 s and ends near 14 s.
+    # The prompt's last token counts as a timestamp one step before zero, the end-of-text token as
+    # one after the last timestamp: so a transcript starts at 0 s and ends near 14 s.
     wires[tokenizer.transcribe, STAMP] = 4
     wires[tokenizer.transcribe, CODE] = 2 * _tick_code(torch.tensor([-float(STEP)]))[0]
     wires[tokenizer.eot, CODE] = 2.4 * _tick_code(torch.tensor([LAST_TICK + STEP / 2]))[0]
@@ -104,7 +104,7 @@ def _wire_embeddings(decoder: Any) -> None:
 
 
 def _plain_words(tokenizer: Any) -> list[int]:
-    """Return the tokens that decode to a space and a lower-case English word, in their order."""
+    """Return, in order, the tokens that decode to a space and a lower-case English word."""
     return [
         token
         for token in range(tokenizer.eot)
@@ -116,25 +116,25 @@ def _plain_words(tokenizer: Any) -> list[int]:
 
 
 def _keep_off_wires(block: Any) -> None:
-    """Let the random layers write to the free dimensions only."""
+    """Restrict the random layers' output to the free dimensions."""
     for layer in (block.attn.out, block.cross_attn.out, block.mlp[2]):
         layer.weight[:FREE] = 0
         layer.bias[:FREE] = 0
-    # Sharper attention, or 1500 audio frames average out to nothing.
+    # Sharpen the attention; otherwise 1500 audio frames average out to nothing.
     block.attn.out.weight.mul_(2)
     block.cross_attn.query.weight.mul_(6)
     block.cross_attn.key.weight.mul_(6)
 
 
 def _wire_last_timestamp(attn: Any) -> None:
-    """Make head 0 find the latest timestamp and write its tick, one step on, to TARGET."""
+    """Make head 0 find the latest timestamp and write the next one's tick to TARGET."""
     head = slice(0, 64)
     for layer in (attn.query, attn.key, attn.value):
         layer.weight[head] = 0
     attn.query.bias[head] = 0
     attn.value.bias[head] = 0
     attn.query.bias[0] = 8 * 8  # undoes the division by sqrt(64)
-    attn.key.weight[0, POSITION] = 448 / 8 / 8  # a position later scores 1 more
+    attn.key.weight[0, POSITION] = 448 / 8 / 8  # each later position scores 1 more
     attn.key.weight[0, STAMP] = 24 / 4 / 8
     for i, frequency in enumerate(FREQUENCIES):
         cos, sin = math.cos(STEP * frequency), math.sin(STEP * frequency)
@@ -145,7 +145,7 @@ def _wire_last_timestamp(attn: Any) -> None:
 
 
 def _wire_next_token(mlp: Any, width: int) -> None:
-    """Replace the current token by what should follow it.
+    """Replace the current token by its successor.
 
     The layer adds P x - x. gelu(z) - gelu(-z) = z makes a linear map of two rows of hidden units.
     """
@@ -167,7 +167,7 @@ def _wire_next_token(mlp: Any, width: int) -> None:
 
 
 def _undo_norm(model: Any) -> None:
-    """Scale the last block's LayerNorm so that on average it hands on its input unchanged."""
+    """Scale the last block's LayerNorm so that, on average, its output equals its input."""
     block = model.decoder.blocks[-1]
     deviations: list[Tensor] = []
     hook = block.mlp_ln.register_forward_pre_hook(lambda _, x: deviations.append(x[0].std(-1)))
@@ -178,7 +178,7 @@ def _undo_norm(model: Any) -> None:
 
 
 def _wire_output(norm: Any, width: int) -> None:
-    """Weigh the wired dimensions against the free ones in the logits."""
+    """Weight the wired dimensions relative to the free ones in the logits."""
     norm.weight.fill_(6 / math.sqrt(width))
     norm.weight[[*WORDS, STAMP]] = 2
     norm.weight[[REFUSED, POSITION, LANGUAGE]] = 0

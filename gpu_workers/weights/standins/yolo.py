@@ -15,11 +15,11 @@ from gpu_workers.weights.standins.calibration import (
 from gpu_workers.weights.standins.calibration_pictures import calibration_pictures
 
 SCORE_SPREAD = 1.6  # standard deviation of the class logits
-SIDE_SPREAD = 3.0  # standard deviation of the logits that give the distance to a box's side
+SIDE_SPREAD = 3.0  # standard deviation of the logits for the distances to a box's sides
 
 
 def make_yolo(path: Path, *, face: bool, seed: int) -> None:
-    """Write a checkpoint that `ultralytics.YOLO` reads; `face` gives the one-class face model."""
+    """Write a checkpoint that `ultralytics.YOLO` loads; `face` gives the one-class face model."""
     from ultralytics import __version__
     from ultralytics.cfg import DEFAULT_CFG_DICT
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
@@ -58,11 +58,12 @@ def _coco_names() -> dict[int, str]:
 
 
 def _calibrate_head(model: Any, pictures: Tensor, boxes_per_picture: int) -> None:
-    """Spread the scores and box sides of the Detect head over the pictures.
+    """Spread the scores and box sides of the Detect head over the images.
 
-    Every class logit gets mean 0 and one spread, then all are lowered until only the best few
-    anchors a picture pass a score of 0.5.
+    Gives every class logit mean 0 and the same spread, then lowers all until only the best few
+    anchors per image exceed a score of 0.5.
     """
+
     head = model.model[-1]
     inputs: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, args: inputs.extend(args[0]))

@@ -1,4 +1,4 @@
-"""Copies of a clip differ in their bytes and nothing else."""
+"""Copies of a clip differ only in their bytes, not in their frames."""
 
 from __future__ import annotations
 

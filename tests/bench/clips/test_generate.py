@@ -1,4 +1,4 @@
-"""The clips show what their truth says, frame by frame."""
+"""Clips match their ground truth, frame by frame."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def frames_of(path: Path) -> list[Frame]:
 
 
 def sound_of(path: Path) -> np.ndarray:
-    """All samples (channels, samples) of a clip's sound."""
+    """All samples (channels, samples) of a clip's audio."""
     with av.open(path) as clip:
         return np.concatenate([frame.to_ndarray() for frame in clip.decode(audio=0)], axis=1)
 
@@ -57,7 +57,7 @@ def test_a_stamp_is_read_at_any_scale(index: int) -> None:
 
 
 def test_a_picture_without_a_stamp_is_refused() -> None:
-    with pytest.raises(ValueError, match="no frame number"):
+    with pytest.raises(ValueError, match="has no frame number"):
         generate.read_stamp(np.full((180, 320, 3), 77, np.uint8))
 
 
@@ -131,21 +131,21 @@ def test_a_rotated_clip_is_upright_once_its_tag_is_obeyed(tmp_path: Path, degree
     assert [generate.read_stamp(frame) for frame in upright] == list(range(truth.frame_count))
 
 
-def test_sound_is_heard_and_silence_is_not(small: tuple[Path, Truth], tmp_path: Path) -> None:
+def test_audio_is_present_and_silence_is_zero(small: tuple[Path, Truth], tmp_path: Path) -> None:
     path, _ = small
     generate.make_silent(tmp_path / "silent.mp4")
     generate.make_audio(tmp_path / "audio.m4a")
     assert np.abs(sound_of(tmp_path / "silent.mp4")).max() == 0
-    for heard in (path, tmp_path / "audio.m4a"):
-        assert sound_of(heard).shape[1] / RATE == pytest.approx(3, abs=0.1)
-        assert sound_of(heard).std() > 0.01
+    for file in (path, tmp_path / "audio.m4a"):
+        assert sound_of(file).shape[1] / RATE == pytest.approx(3, abs=0.1)
+        assert sound_of(file).std() > 0.01
     with av.open(tmp_path / "audio.m4a") as clip:
         assert not clip.streams.video
     with av.open(path) as clip:
         assert clip.streams.audio[0].codec_context.layout.name == "stereo"
 
 
-def test_a_clip_without_sound_has_no_audio_stream(tmp_path: Path) -> None:
+def test_a_clip_without_audio_has_no_audio_stream(tmp_path: Path) -> None:
     generate.make_small(tmp_path / "mute.mp4", seconds=0.5, audio=False)
     with av.open(tmp_path / "mute.mp4") as clip:
         assert not clip.streams.audio

@@ -1,4 +1,4 @@
-"""Shapes are drawn where their boxes say, and the committed detector sees them."""
+"""Shapes match their boxes, and the committed detector finds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def detector() -> YOLO:
 
 
 def detect(detector: YOLO, frame: Frame) -> list[Box]:
-    """What the detector finds in an RGB frame at a confidence of 0.5."""
+    """The detector's boxes in an RGB frame at a confidence of 0.5."""
     result = detector.predict(frame[:, :, ::-1], imgsz=640, conf=0.5, device="cpu", verbose=False)
     boxes = zip(result[0].boxes.xywh.tolist(), result[0].boxes.cls.tolist(), strict=True)
     return [Box(LABELS[int(c)], x - w / 2, y - h / 2, w, h) for (x, y, w, h), c in boxes]

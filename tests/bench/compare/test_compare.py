@@ -1,4 +1,4 @@
-"""Who won, by how much, and whether it was the same work."""
+"""The ratio of two sides, and whether both did the same work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.clips.generate import make_small
-from bench.clips.talk import heard, stretches
+from bench.clips.talk import count_with_text, stretches
 from bench.compare.library_loops import Boxes, Libraries
 from bench.compare.pairs import Contest, Outcome, Turn, WorkDiffers, compete, differing, table
 
@@ -18,7 +18,7 @@ CONTEST = Contest("scenes", {"scenes": {}}, Path("clip.mp4"), must=2.5, aim=3.5)
 
 
 class Side:
-    """A side whose times and counts are given; it writes down what it is asked to do."""
+    """A side with given times and counts; it logs its calls."""
 
     def __init__(self, name: str, log: list[str], seconds: list[float], found: int = 7) -> None:
         self._name, self._log, self._seconds, self._found = name, log, iter(seconds), found
@@ -53,7 +53,7 @@ def test_sides_take_turns_after_a_warm_up() -> None:
     assert (result.ratio, result.failure) == (3, "")
 
 
-def test_other_work_fails_a_row() -> None:
+def test_different_work_fails_a_row() -> None:
     sides = Side("A", [], [3, 3]), Side("B", [], [1, 1], found=6)
     result = compete(CONTEST, *sides, 2, lambda _: None)
     assert result.failure == "scenes: the service found 6, the libraries 7"
@@ -91,12 +91,12 @@ def test_the_table_says_where_a_goal_is_missed() -> None:
     assert rows[1][3] == "2.00 (missed)"
 
 
-def test_speech_counts_where_any_segment_lies_in_it() -> None:
+def test_a_region_counts_if_any_segment_overlaps_it() -> None:
     spoken = stretches(120)
     assert spoken == [(0, 25), (75, 100)]
-    assert heard([(0.1, 3.0), (4.0, 9.0)], spoken) == 1
-    assert heard([(70.0, 75.5), (24.9, 26.0)], spoken) == 2
-    assert heard([(25.0, 75.0)], spoken) == 0
+    assert count_with_text([(0.1, 3.0), (4.0, 9.0)], spoken) == 1
+    assert count_with_text([(70.0, 75.5), (24.9, 26.0)], spoken) == 2
+    assert count_with_text([(25.0, 75.0)], spoken) == 0
 
 
 def test_ultralytics_own_loop_reads_as_many_frames_as_the_service(
@@ -112,16 +112,18 @@ def test_ultralytics_own_loop_reads_as_many_frames_as_the_service(
     assert turn.seconds == sum(turn.detail["each_s"].values()) > 0
 
 
-def test_frames_that_ultralytics_does_not_read_are_told(tmp_path: Path, weights_dir: Path) -> None:
+def test_frames_that_ultralytics_does_not_read_are_reported(
+    tmp_path: Path, weights_dir: Path
+) -> None:
     clip = tmp_path / "clip.mp4"
-    make_small(clip, seconds=2.5)  # frames 0, 30 and 60, and only two thirtieth ones
+    make_small(clip, seconds=2.5)  # frames 0, 30 and 60, but only two 30th frames
     boxes = Boxes(weights_dir / "yolov8n.pt")
     boxes.warm_up(clip)
     with pytest.raises(WorkDiffers, match=re.escape("ultralytics read 2 frames, not 3")):
         boxes.run(clip)
 
 
-def test_torch_is_not_loaded_before_its_threads_are_told_how_to_wait() -> None:
+def test_torch_is_not_loaded_before_passive_waiting_is_set() -> None:
     program = (
         "import sys, bench.compare.command, bench.limits.command; sys.exit('torch' in sys.modules)"
     )

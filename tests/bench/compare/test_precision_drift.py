@@ -1,4 +1,4 @@
-"""How far two answers are apart, by hand-made boxes and texts."""
+"""The drift between two results, on hand-made boxes and texts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_iou_of_each_with_each() -> None:
     assert iou([(3, 3, 3, 3)], [(3, 3, 3, 3)]).item() == 0
 
 
-def test_a_box_is_matched_once_and_with_the_one_most_alike() -> None:
+def test_a_box_is_matched_once_and_with_the_best_match() -> None:
     twice = [(0, 0, 10, 10), (0, 0, 10, 9)]
     assert match(twice, [(0, 0, 10, 9)], 0.5) == [(1, 0)]
     assert sorted(match(twice, list(reversed(twice)), 0.5)) == [(0, 1), (1, 0)]
@@ -52,7 +52,7 @@ def test_a_box_is_matched_once_and_with_the_one_most_alike() -> None:
     assert match([], twice, 0.5) == []
 
 
-def test_boxes_are_found_again_in_the_same_frame_with_the_same_label() -> None:
+def test_boxes_match_in_the_same_frame_with_the_same_label() -> None:
     expected = [box(0, 0, 100, 100), box(0, 0, 100, 100, frame=30), box(0, 0, 50, 50, label="cat")]
     assert boxes_share(expected, expected) == 1
     assert boxes_share(expected, [box(2, 0, 100, 100)]) == pytest.approx(1 / 3)
@@ -92,5 +92,5 @@ def test_the_table_has_a_row_for_each_task_answered_twice() -> None:
     }
     half = {"objects": {"detections": [], "timings_ms": {"inference": 1000.0}}}
     table = drift_table("bf16", full, half)
-    words = "boxes found again at IoU 0.9"
+    words = "boxes matched at IoU 0.9"
     assert table.rows == [("objects", "1", words, "0.0%", "2.00", "1.00")]

@@ -1,4 +1,4 @@
-"""The pieces of `limits`, on a tiny clip."""
+"""The parts of `limits`, on a tiny clip."""
 
 from __future__ import annotations
 

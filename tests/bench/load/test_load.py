@@ -1,4 +1,4 @@
-"""`load` from end to end, against a service whose model takes no time."""
+"""`load` end to end, against a service whose model takes no time."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_load_measures_closed_and_open_loops(server: Server, media: Path) -> Non
     assert all(len(point["windows"]) == 3 for point in recorded["points"])
     for point in recorded["points"]:
         seconds = point["windows"][-1]["end_s"] - point["windows"][0]["start_s"]
-        requests = point["frames_per_s"] * seconds / 3  # of three seconds, one frame of each
+        requests = point["frames_per_s"] * seconds / 3  # of three seconds, one frame each
         answered = point["video_s_per_s"] * seconds / 3
         in_flight = point["level"]["load"] if point["level"]["loop"] == "closed" else 4
-        # What is in flight when measuring begins or ends counts on one side only, as does
-        # what is answered while the service's counters travel.
+        # Requests in flight when measuring begins or ends count on one side only, as do those
+        # answered during a scrape of the service's counters.
         assert abs(requests - answered) <= in_flight + 0.2 * answered
     assert recorded["environment"]["workers"].startswith("worker-0 on cpu")
     assert "slow-0" in recorded["environment"]["models"]
@@ -80,7 +80,7 @@ def test_load_measures_closed_and_open_loops(server: Server, media: Path) -> Non
     assert not (media / "out" / "clips" / "copies").exists()
 
 
-def test_a_service_that_refuses_is_told_of_at_once(server: Server, tmp_path: Path) -> None:
+def test_a_service_that_refuses_is_reported_immediately(server: Server, tmp_path: Path) -> None:
     clip = tmp_path / "elsewhere.mp4"
     make_small(clip, seconds=1, audio=False)
     asked = arguments("--url", server.url, "--clip", str(clip), output=tmp_path / "out")

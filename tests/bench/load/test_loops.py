@@ -1,4 +1,4 @@
-"""Latency in an open loop counts from the intended start, so that a stall shows in full."""
+"""Open-loop latency counts from the intended start, so that it includes a stall in full."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.load.loops import DROPPED, OK, Answer, Ask, Sample, arrivals, closed_
 
 
 class Gated:
-    """An HTTP server that answers at once while its gate is open."""
+    """An HTTP server that responds immediately while its gate is open."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -38,7 +38,7 @@ class Gated:
 
 @asynccontextmanager
 async def gated(connections: int) -> AsyncIterator[tuple[Gated, Ask]]:
-    """The server, and a request to it; the client has so many connections to it."""
+    """The server, and a request to it; the client has `connections` connections."""
     server = Gated()
     listening = await asyncio.start_server(server.answer, "127.0.0.1")
     port = listening.sockets[0].getsockname()[1]
@@ -55,9 +55,9 @@ async def gated(connections: int) -> AsyncIterator[tuple[Gated, Ask]]:
 
 
 class Stall:
-    """Shuts the gate once `before` requests are answered, opens it when `during` more are due.
+    """Closes the gate after `before` answers, and opens it when `during` more requests are due.
 
-    Tells the loop to stop `before` answers after the end of the stall.
+    Stops the loop `before` answers after the end of the stall.
     """
 
     def __init__(self, server: Gated, ask: Ask, before: int, during: int) -> None:
@@ -102,7 +102,7 @@ def test_an_open_loop_shows_a_stall_in_every_request_that_was_meant_for_it() -> 
     stall = asyncio.run(measure())
     meant = [each for each in stall.samples if stall.shut_s <= each.intended_s < stall.opened_s]
     assert len(meant) >= 18
-    assert stall.asked_during == 1  # the service itself knows of one slow request
+    assert stall.asked_during == 1  # the service itself sees only one slow request
     for sample in meant:
         assert sample.ok
         assert sample.latency_ms >= (stall.opened_s - sample.intended_s) * 1000
@@ -110,7 +110,7 @@ def test_an_open_loop_shows_a_stall_in_every_request_that_was_meant_for_it() -> 
     assert max(sample.latency_ms for sample in meant) > lasted_ms * 0.7
 
 
-def test_what_waits_for_the_loop_itself_counts_too() -> None:
+def test_waiting_for_the_loop_itself_counts_too() -> None:
     async def measure() -> list[Sample]:
         samples: list[Sample] = []
         stop = asyncio.Event()
@@ -141,7 +141,7 @@ def test_what_waits_for_the_loop_itself_counts_too() -> None:
     assert all(sample.latency_ms > 20 for sample in late)
 
 
-def test_a_closed_loop_shows_it_in_those_in_flight_alone() -> None:
+def test_a_closed_loop_shows_a_stall_only_in_requests_in_flight() -> None:
     async def measure() -> Stall:
         async with gated(connections=2) as (server, ask):
             stall = Stall(server, ask, before=20, during=-1)
@@ -158,7 +158,7 @@ def test_a_closed_loop_shows_it_in_those_in_flight_alone() -> None:
     assert all(sample.intended_s <= sample.sent_s for sample in stall.samples)
 
 
-def test_too_many_in_flight_are_dropped_and_told_of() -> None:
+def test_too_many_in_flight_are_recorded_as_dropped() -> None:
     async def measure() -> list[Sample]:
         async with gated(connections=9) as (server, ask):
             server.gate.clear()
@@ -187,6 +187,6 @@ def test_arrivals_are_a_poisson_process_and_the_same_for_the_same_seed() -> None
     mean = sum(gaps) / len(gaps)
     deviation = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
     assert mean == pytest.approx(1 / 50, rel=0.02)
-    assert deviation == pytest.approx(mean, rel=0.03)  # as of an exponential distribution
+    assert deviation == pytest.approx(mean, rel=0.03)  # as in an exponential distribution
     assert times[:9] == list(itertools.islice(arrivals(10.0, rate=50, seed=4), 9))
     assert times[:9] != list(itertools.islice(arrivals(10.0, rate=50, seed=5), 9))

@@ -1,4 +1,4 @@
-"""The report shows everything that was recorded, and hides nothing that went wrong."""
+"""The report shows all recorded data, errors and instability included."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def points() -> list[Point]:
     ]
 
 
-def test_tables_tell_of_errors_and_of_what_is_unstable(points: list[Point]) -> None:
+def test_tables_show_errors_and_instability(points: list[Point]) -> None:
     tables = report.tables(points, [LATE], WORDS)
     assert [table.name for table in tables] == [
         "load-closed-single-cached",
@@ -68,7 +68,7 @@ def test_tables_tell_of_errors_and_of_what_is_unstable(points: list[Point]) -> N
         "dropped 1",
     ]
     assert not tables[3].rows
-    assert tables[3].note == "Not measured, for the time was up: 2.5/s."
+    assert tables[3].note == "Not measured, out of time: 2.5/s."
 
 
 def test_the_page_has_every_section_and_needs_nothing_else(points: list[Point]) -> None:
@@ -82,27 +82,29 @@ def test_the_page_has_every_section_and_needs_nothing_else(points: list[Point]) 
     )
     html = page.page("Load", "a subtitle", sections, report.UNSTABLE)
     assert [section.heading for section in sections] == [
-        "At best 14 requests a second: same file, 4 at once",
+        "At best 14 requests/s: same file, 4 concurrent",
         "Objects",
         "Objects, places and scenes: single, combined and streamed calls",
-        "How it was measured",
-        "On what",
+        "Method",
+        "Environment",
     ]
     headings = [plot.heading for section in sections for plot in section.plots]
     assert headings == [
-        "Throughput ends at 14 requests/s: same file, 4 at once",
+        "Throughput ends at 14 requests/s: same file, 4 concurrent",
         "Over all levels, the largest part is inference",
-        "Same file, closed loop: at 4 at once, p99 is 3.2 times the median",
+        "Same file, closed loop: at 4 concurrent, p99 is 3.2 times the median",
         "Same file, open loop: at 7/s, p99 is 1.1 times the median",
-        "Same file, 4 at once: worker-0 is busy 75% of the first 4 s",
-        "Throughput ends at 3 requests/s: new file, 2 at once",
+        "Same file, 4 concurrent: worker-0 is busy 75% of the first 4 s",
+        "Throughput ends at 3 requests/s: new file, 2 concurrent",
         "Over all levels, the largest part is inference",
-        "New file, closed loop: at 2 at once, p99 is 1.1 times the median",
+        "New file, closed loop: at 2 concurrent, p99 is 1.1 times the median",
     ]
     assert html.count("<svg") == html.count("</svg>") == len(headings)
-    assert html.count('<tr class="marked">') == 3  # two points, and one that is best of its sweep
+    assert (
+        html.count('<tr class="marked">') == 3
+    )  # two points, and one that is the best of its sweep
     assert "2 cores &amp; &lt;more&gt;" in html
-    assert "Not measured, for the time was up: mixed, new file, 2.5/s." in html
+    assert "Not measured, out of time: mixed, new file, 2.5/s." in html
     assert "currentColor" in html
     assert "<script" not in html
     assert 'src="' not in html
@@ -114,6 +116,6 @@ def test_a_service_that_answered_nothing_can_still_be_reported(points: list[Poin
     html = page.page("Load", "", sections, report.UNSTABLE)
     assert "overloaded 9" in html
     assert [plot.heading for section in sections for plot in section.plots] == [
-        "Throughput ends at 0 requests/s: new file, 4 at once",
+        "Throughput ends at 0 requests/s: new file, 4 concurrent",
         "Over all levels, the largest part is queue",
     ]

@@ -1,4 +1,4 @@
-"""When a point is stable, and what percentiles and differences of scrapes are."""
+"""Stability of windows, percentiles, and differences of scrapes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ eioku_frame_pool_misses_total 4.0
 """
 
 
-def test_a_difference_of_scrapes_tells_what_happened_between_them() -> None:
+def test_the_difference_of_scrapes_is_what_happened_between_them() -> None:
     before, after = Scrape.parse(BEFORE), Scrape.parse(AFTER)
     change = after.since(before)
     assert change.frames == 21

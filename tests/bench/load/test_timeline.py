@@ -1,4 +1,4 @@
-"""What processes did when, from the service's log."""
+"""Timelines of processes, from the service's log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ a library writes what it likes
 """  # noqa: E501
 
 
-def test_spans_are_of_the_time_asked_for_and_cut_to_it(tmp_path: Path) -> None:
+def test_spans_are_clipped_to_the_requested_time(tmp_path: Path) -> None:
     log = tmp_path / "service.log"
     log.write_text(LOG)
     assert read_spans(log, started_at=100.0, seconds=2.0) == [

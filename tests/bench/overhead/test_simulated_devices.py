@@ -1,4 +1,4 @@
-"""The service with simulated devices, and what is measured on it."""
+"""The service with simulated devices, and the measurements that use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables, and their places in a file of results."""
+"""Tables, and their places in a results file."""
 
 from __future__ import annotations
 

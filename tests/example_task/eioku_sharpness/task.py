@@ -1,4 +1,4 @@
-"""The task on the front's side: it is imported by the HTTP server, so it imports no cv2, no torch."""
+"""The task on the front's side: the HTTP server imports it, so it imports no cv2 and no torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-from eioku_sharpness.results import FrameQuality
 from msgspec import Meta
 
+from eioku_sharpness.results import FrameQuality
 from server.tasks.response import Response
 from server.tasks.task import FrameInput, Interval, Options, RunsOn, Task
 

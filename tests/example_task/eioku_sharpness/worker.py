@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import msgspec
 import numpy as np
-from eioku_sharpness.results import FrameQuality
 
+from eioku_sharpness.results import FrameQuality
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.model_info import model_info
 from ipc.arena import ArenaView, Pixels

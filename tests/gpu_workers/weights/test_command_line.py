@@ -55,7 +55,7 @@ def test_ensure_makes_stand_ins_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["ensure", str(tmp_path)]) == 0
-    assert "answers mean nothing" in capsys.readouterr().out
+    assert "results mean nothing" in capsys.readouterr().out
     assert all(WeightsStore(tmp_path).resolve(name, "places").stand_in for name in LABELS)
     assert main(["ensure", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("(a stand-in)") == len(LABELS)

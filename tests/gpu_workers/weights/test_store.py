@@ -143,7 +143,7 @@ def test_the_hash_seen_first_is_held_to(store: WeightsStore, listed: Entry, hub:
 
 def test_a_broken_off_download_leaves_nothing(store: WeightsStore, listed: Entry, hub: Hub) -> None:
     hub.broken.add("/model.pt")
-    with pytest.raises(ModelUnavailable, match="broken off after 1000 of 300000 bytes"):
+    with pytest.raises(ModelUnavailable, match="truncated after 1000 of 300000 bytes"):
         store.resolve(listed.name, "objects")
     assert visible(store.cache_dir) == set()
     hub.broken.clear()

@@ -1,4 +1,4 @@
-"""The frame pool against a simple reference: no overlap, no leak, no deadlock, no second decode."""
+"""The frame pool against a simple reference: no overlap, leak, deadlock or second decode."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def fill(entry: Entry) -> None:
 
 
 async def until_idle() -> None:
-    """Let every task run as far as it can."""
+    """Let every asyncio task run until it waits."""
     for _ in range(8):
         await asyncio.sleep(0)
 
 
 class Reference:
-    """What must hold of the pool at any time, kept with sets."""
+    """The pool's invariants, tracked with sets."""
 
     def __init__(self) -> None:
         self.pool = FramePool(PAGES * PAGE)
@@ -99,7 +99,7 @@ class Reference:
         assert in_use == PAGES * PAGE, "bytes were lost"
 
     async def drain(self) -> None:
-        """Once everything is given back, every wait ends and all bytes are there."""
+        """After all releases, every wait ends and all bytes are available."""
         for _ in range(200):
             if not (self.leases or self.waiting):
                 break
@@ -120,7 +120,7 @@ ACTIONS = st.sampled_from(["want", "want", "decode", "decode", "fail", "release"
         max_size=40,
     )
 )
-def test_any_interleaving_keeps_the_rules(steps: list[tuple[str, set[int], int]]) -> None:
+def test_any_interleaving_keeps_the_invariants(steps: list[tuple[str, set[int], int]]) -> None:
     async def scenario() -> None:
         reference = Reference()
         for action, keys, which in steps:
@@ -130,7 +130,7 @@ def test_any_interleaving_keeps_the_rules(steps: list[tuple[str, set[int], int]]
     asyncio.run(scenario())
 
 
-def test_what_is_there_is_not_decoded_again() -> None:
+def test_cached_frames_are_not_decoded_again() -> None:
     async def scenario() -> None:
         counted: list[tuple[int, int]] = []
         pool = FramePool(8 * PAGE, lambda hits, misses: counted.append((hits, misses)))
@@ -144,7 +144,7 @@ def test_what_is_there_is_not_decoded_again() -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_being_decoded_is_awaited() -> None:
+def test_frames_in_decoding_are_awaited() -> None:
     async def scenario() -> None:
         pool = FramePool(8 * PAGE)
         with await pool.lease([want("a")]) as first, await pool.lease([want("a")]) as second:
@@ -160,7 +160,7 @@ def test_what_is_being_decoded_is_awaited() -> None:
     asyncio.run(scenario())
 
 
-def test_a_pass_over_everything_does_not_flush_what_was_sampled() -> None:
+def test_a_pass_over_every_frame_does_not_flush_sampled_frames() -> None:
     async def scenario() -> None:
         pool = FramePool(8 * PAGE)
         with await pool.lease([want("sampled", 2)]) as lease:
@@ -174,7 +174,7 @@ def test_a_pass_over_everything_does_not_flush_what_was_sampled() -> None:
     asyncio.run(scenario())
 
 
-def test_first_come_is_first_served() -> None:
+def test_leases_are_granted_in_order() -> None:
     async def scenario() -> None:
         pool = FramePool(4 * PAGE)
         with await pool.lease([want("a", 2)]):
@@ -182,7 +182,7 @@ def test_first_come_is_first_served() -> None:
             small = asyncio.create_task(pool.lease([want("d")]))
             await until_idle()
             assert not large.done()
-            assert not small.done()  # there would be room, but it came later
+            assert not small.done()  # there is space, but it came later
         with await large:
             await until_idle()
             assert not small.done()
@@ -192,7 +192,7 @@ def test_first_come_is_first_served() -> None:
     asyncio.run(scenario())
 
 
-def test_what_never_fits_is_refused_at_once() -> None:
+def test_what_never_fits_is_refused_immediately() -> None:
     async def scenario() -> None:
         with pytest.raises(TooLarge):
             await FramePool(2 * PAGE).lease([want("a"), want("b", 2)])

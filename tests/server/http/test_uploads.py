@@ -184,8 +184,8 @@ NAMELESS = b"--edge\r\nContent-Type: video/mp4\r\n\r\nabc\r\n--edge--\r\n"
         (TYPE, body(("file", b"a"), ("file", b"b")), "file", "more than one"),
         (TYPE, body(("request", b"{}"), ("request", b"{}")), "request", "more than one"),
         (TYPE, body(("video", b"a")), "video", "'video'"),
-        (TYPE, NAMELESS, "", "none of its parts"),
-        (TYPE, part("file", b"a") + NAMELESS, "", "none of its parts"),
+        (TYPE, NAMELESS, "", "unknown part"),
+        (TYPE, part("file", b"a") + NAMELESS, "", "unknown part"),
     ],
 )
 def test_a_broken_body_says_what_is_wrong(
