@@ -4,8 +4,6 @@ from pathlib import Path
 
 import msgspec
 
-Task = str
-
 PACKAGE = Path(__file__).parent
 
 
@@ -18,7 +16,7 @@ class Entry(msgspec.Struct, frozen=True):
     """
 
     name: str
-    task: Task
+    task: str
     url: str | None
     licence: str
     size_bytes: int | None = None

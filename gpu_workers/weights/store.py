@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gpu_workers.weights.catalogue import PACKAGE, Entry, Task, find
+from gpu_workers.weights.catalogue import PACKAGE, Entry, find
 from gpu_workers.weights.download import FAILURES, WHOLE_DOWNLOAD_S, Hubs, fetch
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.manifest import (
@@ -19,13 +19,8 @@ from gpu_workers.weights.manifest import (
     temporary_beside,
 )
 
-SUFFIXES: dict[Task, tuple[str, ...]] = {
-    "objects": (".pt",),
-    "faces": (".pt",),
-    "transcribe": (".pt",),
-    "ocr": (".pth",),
-    "places": (".pth.tar", ".txt"),
-}
+# Of files that are not in the catalogue; whether a task can load one shows when it does.
+SUFFIXES = (".pt", ".pth", ".pth.tar", ".onnx", ".safetensors")
 
 UNWRITABLE = READ_ONLY | {errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT}
 
@@ -48,7 +43,7 @@ class WeightsStore:
         self._hubs = hubs or Hubs(cache_dir)
         self._seen: dict[str, Record] = {}  # used if the folder is read-only
 
-    def resolve(self, name: str, task: Task) -> Weights:
+    def resolve(self, name: str, task: str) -> Weights:
         """Return the file for a client's model name; download and verify it if needed.
 
         Raises ModelUnavailable, with a message that says what to do, if the name is refused, the
@@ -64,14 +59,14 @@ class WeightsStore:
             self._download(entry, path)
         return self._verified(path, entry)
 
-    def status(self, name: str, task: Task) -> Literal["ready", "missing"]:
+    def status(self, name: str, task: str) -> Literal["ready", "missing"]:
         """Return whether the file exists; neither hash nor download it.
 
         Raises ModelUnavailable if the name is refused.
         """
         return "ready" if self._locate(name, task)[0].is_file() else "missing"
 
-    def _locate(self, name: str, task: Task) -> tuple[Path, Entry | None]:
+    def _locate(self, name: str, task: str) -> tuple[Path, Entry | None]:
         """Return the model's path, whether the file exists or not, and its catalogue entry."""
         if not name or any(c in name for c in "/\\:\0") or name.startswith(".") or ".." in name:
             raise ModelUnavailable(f"{name!r} is not the bare name of a model file")
@@ -79,10 +74,10 @@ class WeightsStore:
         if entry is not None and entry.task == task:
             folder = self.cache_dir if entry.url else PACKAGE
             return folder / entry.name, entry
-        if not name.endswith(SUFFIXES[task]):
+        if not name.endswith(SUFFIXES):
             raise ModelUnavailable(
-                f"{name} is no model for {task}: the name of a custom file must end in "
-                + " or ".join(SUFFIXES[task])
+                f"{name} is not a model file: the name of a custom file must end in "
+                + " or ".join(SUFFIXES)
             )
         return self.cache_dir / name, entry
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -12,6 +13,8 @@ FORMATS = (
     "3gp,aac,ac3,aiff,asf,au,avi,caf,dv,eac3,flac,flv,gxf,h264,hevc,ivf,matroska,mov,mp3,mp4,mpeg,"
     "mpegts,mpegvideo,mxf,nut,ogg,rm,swf,wav,webm,wv"
 )
+# Of a codec: each delays one frame, and a seek waits for all.
+THREADS = min(4, len(os.sched_getaffinity(0)))
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 

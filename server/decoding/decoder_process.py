@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
@@ -33,14 +32,12 @@ from ipc.messages import (
     ToDecoder,
 )
 from server.decoding.audio import read_audio
-from server.decoding.engine_choice import PYAV, choose_engine, decord_reads
-from server.decoding.media_index import MediaIndex, read_index
-from server.decoding.readers import AvReader, DecordReader, Disagreement
+from server.decoding.open_file import OpenFile
 from server.decoding.rgb import Picture
 
 Identity = tuple[str, int, int, int]
 
-OPEN_SOURCES = 2
+OPEN_FILES = 2
 
 log = logging.getLogger(__name__)
 
@@ -57,66 +54,19 @@ def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
     child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"), idle=decoder.tidy)
 
 
-class Source:
-    """An open file; its readers are created on first use and kept for the next chunk."""
-
-    def __init__(self, path: str) -> None:
-        self.index: MediaIndex = read_index(path)
-        self.engine = ""
-        self._readers: dict[str, DecordReader | AvReader] = {}
-        self._decord_can = self.index.video is not None and decord_reads(self.index.video)
-
-    def read(self, engine: str, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-        """Yield frames by index; PyAV takes over if decord fails. `engine` is the last one used."""
-        done = -1
-        if engine == "decord" and self._decord_can:
-            try:
-                self.engine = "decord"
-                for done, picture in self._reader("decord").read(wanted):
-                    yield done, picture
-            except (decord.DECORDError, Disagreement) as error:
-                log.warning("decord failed", extra={"reason": str(error).splitlines()[0]})
-                self._decord_can = False
-                if (reader := self._readers.pop("decord", None)) is not None:
-                    reader.close()
-            else:
-                return
-        rest = [frame_index for frame_index in wanted if frame_index > done]
-        self.engine = "pyav"
-        yield from self._reader("pyav").read(rest)
-
-    def close(self) -> None:
-        """Close the file."""
-        for reader in self._readers.values():
-            reader.close()
-
-    def park(self) -> None:
-        """Stop decoding until the next `read`."""
-        for reader in self._readers.values():
-            reader.park()
-
-    def _reader(self, engine: str) -> DecordReader | AvReader:
-        if engine not in self._readers:
-            if self.index.video is None:
-                raise child.TaskError("undecodable_video", "The file has no video stream.")
-            kind = DecordReader if engine == "decord" else AvReader
-            self._readers[engine] = kind(self.index.path, self.index.video)
-        return self._readers[engine]
-
-
 class Decoder:
     """Answers the front's requests; keeps the most recently read files open."""
 
     def __init__(self, arena: ArenaView) -> None:
         self._arena = arena
-        self._sources: OrderedDict[Identity, Source] = OrderedDict()
+        self._files: OrderedDict[Identity, OpenFile] = OrderedDict()
 
     def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
         """Return one reply per request; raises child.TaskError with an API error code."""
         try:
             match request:
                 case Probe():
-                    index = self._source(request.path).index
+                    index = self._file(request.path).index
                     span = index.range(request.start_ms, request.end_ms)
                     return Probed(request.id, index.info(), span)
                 case Decode():
@@ -132,38 +82,39 @@ class Decoder:
 
     def tidy(self) -> None:
         """Close deleted files: an upload's disk space is free once no process has it open."""
-        for key in list(self._sources):
+        for key in list(self._files):
             try:
                 gone = _identity(key[0]) != key
             except OSError:
                 gone = True
             if gone:
-                self._sources.pop(key).close()
+                self._files.pop(key).close()
 
     def _decode(self, request: Decode) -> Decoded:
         started = time.perf_counter()
-        source = self._source(request.path)
+        file = self._file(request.path)
         targets: dict[int, list[Target]] = {}
         for target in request.targets:
             targets.setdefault(target.frame_index, []).append(target)
+        wanted = list(targets)
         refs = []
         try:
-            for frame_index, picture in source.read(_engine(source, list(targets)), list(targets)):
-                refs += [self._write(picture, target, source) for target in targets[frame_index]]
+            for frame_index, picture in file.read(file.faster_engine(wanted), wanted):
+                refs += [self._write(picture, target, file) for target in targets[frame_index]]
         finally:
-            source.park()
+            file.park()
         elapsed_ms = (time.perf_counter() - started) * 1000
-        return Decoded(request.id, tuple(refs), source.engine, round(elapsed_ms, 3))
+        return Decoded(request.id, tuple(refs), file.engine, round(elapsed_ms, 3))
 
-    def _write(self, picture: Picture, target: Target, source: Source) -> FrameRef:
+    def _write(self, picture: Picture, target: Target, file: OpenFile) -> FrameRef:
         picture.write(self._arena.pixels(target.offset, target.height, target.width))
-        assert source.index.video is not None
+        assert file.index.video is not None
         return FrameRef(
             target.offset,
             target.height,
             target.width,
             target.frame_index,
-            float(source.index.video.times_ms[target.frame_index]),
+            float(file.index.video.times_ms[target.frame_index]),
         )
 
     def _decode_audio(self, request: DecodeAudio) -> AudioDecoded:
@@ -174,21 +125,15 @@ class Decoder:
         ref = AudioRef(request.offset, samples, request.start_ms)
         return AudioDecoded(request.id, ref, round(elapsed_ms, 3))
 
-    def _source(self, path: str) -> Source:
+    def _file(self, path: str) -> OpenFile:
         """Return the open file; reopen it if it has changed."""
         key = _identity(path)
-        if key not in self._sources:
-            self._sources[key] = Source(path)
-        self._sources.move_to_end(key)
-        while len(self._sources) > OPEN_SOURCES:
-            self._sources.popitem(last=False)[1].close()
-        return self._sources[key]
-
-
-def _engine(source: Source, wanted: Sequence[int]) -> str:
-    if source.index.video is None:
-        return PYAV
-    return choose_engine(source.index.video, wanted, source.engine)
+        if key not in self._files:
+            self._files[key] = OpenFile(path)
+        self._files.move_to_end(key)
+        while len(self._files) > OPEN_FILES:
+            self._files.popitem(last=False)[1].close()
+        return self._files[key]
 
 
 def _identity(path: str) -> Identity:

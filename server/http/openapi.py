@@ -36,6 +36,7 @@ def document() -> bytes:
     paths["/infer"] = {"post": _combined(components)}
     paths["/health"] = {"get": {"responses": {"200": _answer("Processes, models, memory", Health)}}}
     for path, about in (
+        ("/", "The service's name and version"),
         ("/livez", "The front answers"),
         ("/readyz", "Every worker waits for work; 503 until then"),
         ("/metrics", "Prometheus metrics"),

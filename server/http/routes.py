@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -121,6 +122,12 @@ def _timeout_s(request: HttpRequest, most_s: float) -> float:
     return min(most_s, float(given))
 
 
+async def index(request: HttpRequest) -> Response:
+    """GET /: what this is, as the original service says it."""
+    about = {"service": "Eioku ML Service", "version": version("eioku-ml")}
+    return render(request, about)
+
+
 async def get_health(request: HttpRequest) -> Response:
     """GET /health: processes, models, memory; 200 whatever it says."""
     return render(request, health(_service(request)))
@@ -149,6 +156,7 @@ async def get_openapi(request: HttpRequest) -> Response:
 
 
 ROUTES = [
+    Route("/", index),
     Route("/infer", Infer(), methods=["POST"]),
     Route("/infer/{task}", Infer(), methods=["POST"]),
     Route("/health", get_health),

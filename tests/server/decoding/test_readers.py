@@ -12,9 +12,10 @@ import pytest
 from bench.clips.generate import make_long, make_vfr, read_stamp
 from ipc.child import TaskError
 from ipc.messages import Decode, Decoded, Target
-from server.decoding.decoder_process import Decoder, Source
+from server.decoding.decoder_process import Decoder
 from server.decoding.media_index import read_index
-from server.decoding.readers import AvReader
+from server.decoding.open_file import OpenFile
+from server.decoding.pyav_reader import PyavReader
 from server.decoding.rgb import AvPicture
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def decode_all(path: Path) -> list[tuple[float, np.ndarray]]:
 
 
 def read(path: Path, engine: str, wanted: list[int]) -> dict[int, np.ndarray]:
-    source = Source(str(path))
+    source = OpenFile(str(path))
     info = source.index.info()
     frames = {}
     for frame_index, picture in source.read(engine, wanted):
@@ -75,7 +76,7 @@ def test_timestamps_are_the_containers(name: str, data_dir: Path) -> None:
 
 def test_both_engines_give_the_same_bytes_in_any_order(data_dir: Path) -> None:
     """Chunks of one file are read forwards, again, and from the middle."""
-    source = Source(str(data_dir / "car-detection.mp4"))
+    source = OpenFile(str(data_dir / "car-detection.mp4"))
     out = np.empty((432, 768, 3), np.uint8)
     for wanted in ([0, 30, 60], [61, 62, 300], [5, 6], [376]):
         seen: dict[str, list[bytes]] = {}
@@ -90,7 +91,7 @@ def test_both_engines_give_the_same_bytes_in_any_order(data_dir: Path) -> None:
         assert len(seen["pyav"]) == len(wanted)
 
 
-class Counting(AvReader):
+class Counting(PyavReader):
     """Counts the frames that the codec gives out."""
 
     decoded = 0
@@ -136,7 +137,7 @@ def test_decord_reads_where_nothing_can_be_left_out(
 
 
 def test_what_decord_cannot_open_is_read_by_pyav(data_dir: Path) -> None:
-    source = Source(str(data_dir / "av1_video.mkv"))
+    source = OpenFile(str(data_dir / "av1_video.mkv"))
     assert len(list(source.read("decord", [0, 60, 120]))) == 3
     assert source.engine == "pyav"
 

@@ -1,70 +1,21 @@
-"""Reads frames with PyAV, or with decord if few are wanted but all must be decoded.
-
-On 8-bit 4:2:0 video both give the same bytes, so only speed decides which one reads. PyAV reads all
-other pixel formats, because its ffmpeg, and so the conversion, is newer.
-"""
+"""Reads frames with PyAV: every kind of file, and only the frames that must be decoded."""
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 import av
-import decord
 import numpy as np
 
-from server.decoding.containers import decoded, open_container
+from server.decoding.containers import THREADS, decoded, open_container
 from server.decoding.media_index import VideoIndex
-from server.decoding.rgb import AvPicture, Picture, RgbPicture
+from server.decoding.rgb import AvPicture, Picture
 
 SEEK_GAIN_FRAMES = 16
-THREADS = min(4, len(os.sched_getaffinity(0)))  # each delays one frame, and a seek waits for all
 
 
-class Disagreement(Exception):
-    """decord and the container disagree about a file's frames."""
-
-
-class DecordReader:
-    """Reads by `next` and `skip_frames`; must be parked before every wait.
-
-    decord decodes ahead without bound while nobody reads; after a seek, it stops until a read.
-    Raises decord.DECORDError on files that decord cannot read, or Disagreement.
-    """
-
-    def __init__(self, path: str, index: VideoIndex) -> None:
-        self._reader = decord.VideoReader(path, num_threads=THREADS)
-        self._next: int | None = 0
-        times = np.asarray(self._reader.get_frame_timestamp(range(len(self._reader))))
-        if len(times) != len(index.pts) or np.abs(times[:, 0] * 1000 - index.times_ms).max() > 1:
-            raise Disagreement(path)
-
-    def read(self, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-        """Yield the frames with these ascending indices."""
-        for frame_index in wanted:
-            if self._next is None:
-                self._reader.seek_accurate(frame_index)
-            elif frame_index != self._next:
-                self._reader.skip_frames(frame_index - self._next)
-            try:
-                picture = RgbPicture(self._reader.next().asnumpy())
-            except StopIteration:
-                raise Disagreement("decord ran out of frames") from None
-            self._next = frame_index + 1
-            yield frame_index, picture
-
-    def park(self) -> None:
-        """Stop decoding until the next `read`."""
-        self._reader.seek(0)
-        self._next = None
-
-    def close(self) -> None:
-        """Close the file."""
-        del self._reader
-
-
-class AvReader:
+class PyavReader:
     """Reads with PyAV; decodes only the wanted frames and their reference frames.
 
     Damaged frames are skipped.

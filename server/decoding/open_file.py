@@ -1,0 +1,70 @@
+"""A file that a decoder keeps open: its index, and a reader for each engine that was used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import decord
+
+from ipc.child import TaskError
+from server.decoding.decord_reader import DecordReader, Disagreement
+from server.decoding.engine_choice import DECORD, PYAV, choose_engine, decord_reads
+from server.decoding.media_index import MediaIndex, read_index
+from server.decoding.pyav_reader import PyavReader
+from server.decoding.rgb import Picture
+
+log = logging.getLogger(__name__)
+
+
+class OpenFile:
+    """An open file; its readers are created on first use and kept for the next chunk."""
+
+    def __init__(self, path: str) -> None:
+        self.index: MediaIndex = read_index(path)
+        self.engine = ""
+        self._readers: dict[str, DecordReader | PyavReader] = {}
+        self._decord_reads = self.index.video is not None and decord_reads(self.index.video)
+
+    def read(self, engine: str, wanted: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+        """Yield frames by index; PyAV takes over if decord fails. `engine` is the last one used."""
+        done = -1
+        if engine == DECORD and self._decord_reads:
+            try:
+                self.engine = DECORD
+                for done, picture in self._reader(DECORD).read(wanted):
+                    yield done, picture
+            except (decord.DECORDError, Disagreement) as error:
+                log.warning("decord failed", extra={"reason": str(error).splitlines()[0]})
+                self._decord_reads = False
+                if (reader := self._readers.pop(DECORD, None)) is not None:
+                    reader.close()
+            else:
+                return
+        rest = [frame_index for frame_index in wanted if frame_index > done]
+        self.engine = PYAV
+        yield from self._reader(PYAV).read(rest)
+
+    def faster_engine(self, wanted: Sequence[int]) -> str:
+        """The engine to prefer for frames with these indices, in ascending order."""
+        if self.index.video is None:
+            return PYAV
+        return choose_engine(self.index.video, wanted, self.engine)
+
+    def close(self) -> None:
+        """Close the file."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def park(self) -> None:
+        """Stop decoding until the next `read`."""
+        for reader in self._readers.values():
+            reader.park()
+
+    def _reader(self, engine: str) -> DecordReader | PyavReader:
+        if engine not in self._readers:
+            if self.index.video is None:
+                raise TaskError("undecodable_video", "The file has no video stream.")
+            kind = DecordReader if engine == DECORD else PyavReader
+            self._readers[engine] = kind(self.index.path, self.index.video)
+        return self._readers[engine]

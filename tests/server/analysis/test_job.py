@@ -1,0 +1,149 @@
+"""Batches in flight: folded in order whatever order they end in, and sent when the fold allows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from ipc.messages import Audio, AudioRef, ModelInfo, Subject, TaskSpec
+from ipc.results import Segment, Transcript
+from server.analysis.events import Event, Partial, Progress
+from server.analysis.job import Batches, Job
+from server.children.dispatcher import Outcome, Route
+from server.errors import Problem
+from server.frame_pool.pool import FramePool, Lease, Want
+from server.tasks.registry import installed
+from server.tasks.transcribe import TranscribeOptions
+
+MODEL = ModelInfo("base", None, False, "cpu", "fp32", {})
+WINDOWS = 4
+
+
+class HeldDispatcher:
+    """In the place of the workers: keeps every batch until the test answers it."""
+
+    def __init__(self) -> None:
+        self.specs: list[Any] = []
+        self.replies: list[asyncio.Future[Outcome]] = []
+
+    def capacity(self, route: Route) -> int:
+        return WINDOWS
+
+    async def infer(self, route: Route, spec: TaskSpec, subject: Subject, lease: Lease) -> Outcome:
+        self.specs.append(msgspec.msgpack.decode(spec.options))
+        self.replies.append(asyncio.get_running_loop().create_future())
+        return await self.replies[-1]
+
+    def answer(self, number: int, language: str | None) -> None:
+        """Answer a batch: one segment that says its number."""
+        transcript = Transcript(language, [Segment(number, number + 1, f" {number}", 1.0)])
+        encoded = msgspec.Raw(msgspec.msgpack.encode(transcript))
+        self.replies[number].set_result(Outcome((encoded,), f"cpu-{number}", 1.0, 2.0))
+
+
+Script = Callable[[Job, Batches, HeldDispatcher, Callable[[], Awaitable[None]]], Awaitable[None]]
+
+
+def transcribe(script: Script, language: str | None = None) -> tuple[Job, list[Event]]:
+    """Run a script on a transcription of which `send` sends one more window."""
+    events: list[Event] = []
+
+    async def emit(event: Event) -> None:
+        events.append(event)
+
+    async def main() -> Job:
+        options = TranscribeOptions(model_name="base", language=language)
+        route = Route(frozenset({"worker-0"}), 60.0)
+        job = Job(installed()["transcribe"], options, route, MODEL, emit)
+        dispatcher = HeldDispatcher()
+        batches = Batches(job, dispatcher)  # type: ignore[arg-type]
+        pool = FramePool(1 << 20)
+
+        async def send() -> None:
+            with await pool.lease([Want(("audio", batches.sent), 4096)]) as lease:
+                await batches.send(Audio(AudioRef(0, 1, 0.0)), 0, lease, lease.entries)
+
+        try:
+            await asyncio.wait_for(script(job, batches, dispatcher, send), 10)
+        finally:
+            await batches.abandon()
+        assert pool.leased == 0
+        return job
+
+    return asyncio.run(main()), events
+
+
+async def turn() -> None:
+    """Let every task run until it waits."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_windows_run_in_parallel_and_are_folded_in_order() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        for _ in range(WINDOWS):
+            await send()
+        await turn()
+        assert len(workers.replies) == WINDOWS
+        for number in reversed(range(WINDOWS)):
+            workers.answer(number, "en")
+        await batches.finish()
+
+    job, events = transcribe(script, language="en")
+    assert [segment.text for segment in job.state.segments] == [" 0", " 1", " 2", " 3"]
+    partial = [item for event in events if isinstance(event, Partial) for item in event.items]
+    assert partial == job.state.segments
+    assert sum(isinstance(event, Progress) for event in events) == WINDOWS
+    assert job.devices == {f"cpu-{number}" for number in range(WINDOWS)}
+    assert (job.queue_ms, job.inference_ms) == (WINDOWS * 1.0, WINDOWS * 2.0)
+
+
+def test_later_windows_wait_until_one_has_told_the_language() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        await send()
+        second = asyncio.create_task(send())
+        await turn()
+        assert len(workers.replies) == 1
+        workers.answer(0, None)  # nobody speaks in it
+        third = asyncio.create_task(send())
+        await turn()
+        assert len(workers.replies) == 2
+        workers.answer(1, "de")
+        await second
+        await third
+        await send()
+        await turn()
+        workers.answer(2, "en")
+        workers.answer(3, "en")
+        await batches.finish()
+        assert [spec["language"] for spec in workers.specs] == [None, None, "de", "de"]
+
+    job, _ = transcribe(script)
+    assert job.task.fields(job.options, job.state)["language"] == "de"
+
+
+def test_the_language_of_silence_is_undetermined() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        await batches.finish()
+
+    job, _ = transcribe(script)
+    assert job.task.fields(job.options, job.state) == {"language": "und", "segments": []}
+
+
+def test_a_problem_ends_the_job_and_releases_its_slots() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        await send()
+        await send()
+        await turn()
+        workers.replies[0].set_exception(Problem("no_worker_ready", "for a test"))
+        await batches.finish()
+        sent = batches.sent
+        await send()
+        assert batches.sent == sent
+
+    job, _ = transcribe(script, language="en")
+    assert job.problem is not None
+    assert job.problem.code == "no_worker_ready"
