@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ipc.files import FileRef
+
 # What a task works on.
 
 
@@ -97,11 +99,11 @@ ToWorker = Load | Infer | Stop
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
-    """Say what `path` holds, and which of its frames lie in [start_ms, end_ms)."""
+    """Say what a file holds, and which of its frames lie in [start_ms, end_ms)."""
 
     id: int
     request_id: str
-    path: str
+    file: FileRef
     start_ms: int | None = None
     end_ms: int | None = None
 
@@ -120,7 +122,7 @@ class Decode(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     request_id: str
-    path: str
+    file: FileRef
     targets: tuple[Target, ...]
 
 
@@ -129,7 +131,7 @@ class DecodeAudio(msgspec.Struct, frozen=True, tag=True):
 
     id: int
     request_id: str
-    path: str
+    file: FileRef
     start_ms: float
     end_ms: float
     offset: int

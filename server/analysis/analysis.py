@@ -52,10 +52,10 @@ class Analysis:
     async def run(self, emit: Emit) -> None:
         """Run all tasks; raises Problem where the request fails as a whole."""
         self._emit = emit
-        path, video = self._request.path, self._request.video
+        file, video = self._request.file, self._request.video
         digest, probed, models = await _settled(
-            self._hashes.of(path, video.input_hash),
-            self._decoders.probe(path, video.start_ms, video.end_ms),
+            self._hashes.of(file, video.input_hash),
+            self._decoders.probe(file, video.start_ms, video.end_ms),
             [self._load(task) for task in self._request.tasks],
         )
         for task, problem in self._request.refused.items():
@@ -123,7 +123,7 @@ class Analysis:
         await pipeline.audio(job, plan_audio(needs, self._probed.range, self._settings))
 
     def _pipeline(self) -> Pipeline:
-        source = MediaSource(self._request.path, self._digest, self._pool, self._decoders)
+        source = MediaSource(self._request.file, self._digest, self._pool, self._decoders)
         return Pipeline(source, self._dispatcher)
 
     def _plan(self, needs: FrameInput) -> FramePlan:

@@ -8,50 +8,45 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from ipc.files import FileChanged, FileRef, Identity, file_ref, open_ref
 from server.errors import Problem
-
-Identity = tuple[int, int, int, int]
 
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
 HASHED_AT_ONCE = 4  # threads of their own: a stalled disk must not hold up anything else
 
 
-def input_hash(path: Path) -> str:
+def input_hash(path: str) -> str:
     """XXH64 of the file's bytes, 16 hex digits. Reads the whole file: call it in a thread."""
     digest = xxhash.xxh64()
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 
 
 class InputHashes:
-    """The hashes of files, each read once as long as it stays as it is.
-
-    A file is known by device, inode, size and time of change.
-    """
+    """The hashes of files: each file is read once, as long as its identity stays the same."""
 
     def __init__(self) -> None:
         self._readers = ThreadPoolExecutor(HASHED_AT_ONCE, "hash")
         self._known: OrderedDict[Identity, str] = OrderedDict()
         self._reading: dict[Identity, asyncio.Future[str]] = {}
 
-    def remember(self, path: str, digest: str) -> None:
+    def remember(self, file: FileRef, digest: str) -> None:
         """Note a hash that was computed elsewhere."""
-        self._known[_identity(path)] = digest
+        self._known[file.identity] = digest
         while len(self._known) > FILES_REMEMBERED:
             self._known.popitem(last=False)
 
-    async def of(self, path: str, expected: str | None) -> str:
-        """The file's XXH64; raises Problem (input_hash_mismatch) where it is not `expected`."""
+    async def of(self, file: FileRef, expected: str | None) -> str:
+        """The file's XXH64; raises Problem (input_hash_mismatch) if it is not `expected`."""
         try:
-            digest = self._known.get(_identity(path)) or await self._read(path)
+            digest = self._known.get(file.identity) or await self._read(file)
         except OSError as error:
             raise Problem(
                 "video_not_found", f"The file cannot be read: {error.strerror}."
@@ -64,22 +59,34 @@ class InputHashes:
             )
         return digest
 
-    async def _read(self, path: str) -> str:
-        """Hash the file, in a thread; those who ask for it meanwhile wait for the same reading."""
-        identity = _identity(path)
-        if identity not in self._reading:
+    async def _read(self, file: FileRef) -> str:
+        """Hash the file in a thread; concurrent requests for it wait for the same reading."""
+        if file.identity not in self._reading:
             loop = asyncio.get_running_loop()
-            reading = loop.run_in_executor(self._readers, input_hash, Path(path))
-            self._reading[identity] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(identity))
-        digest = await asyncio.shield(self._reading[identity])
-        self.remember(path, digest)
+            reading = loop.run_in_executor(self._readers, _hash_unchanged, file)
+            self._reading[file.identity] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(file.identity))
+        digest = await asyncio.shield(self._reading[file.identity])
+        self.remember(file, digest)
         return digest
 
 
-def _identity(path: str) -> Identity:
-    stat = os.stat(path)
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _hash_unchanged(file: FileRef) -> str:
+    """Hash the file; raises Problem if it changes meanwhile, since the digest is of neither."""
+    try:
+        fd = open_ref(file)
+        try:
+            digest = input_hash(f"/proc/self/fd/{fd}")
+            if file_ref(fd).identity != file.identity:
+                raise FileChanged
+        finally:
+            os.close(fd)
+    except FileChanged:
+        raise Problem(
+            "input_hash_mismatch",
+            "The file changed while it was being read. Send the request again once it is complete.",
+        ) from None
+    return digest
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

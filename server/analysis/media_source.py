@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from ipc.files import FileRef
 from ipc.messages import AudioRef, Target
 from server.analysis.decode_windows import Sized, Window
 from server.analysis.planner import SAMPLE_BYTES, AudioWindow
@@ -22,8 +23,10 @@ class MediaSource:
     `engine` is what decoded it last, `decode_ms` how long decoding took so far.
     """
 
-    def __init__(self, path: str, digest: str, pool: FramePool, decoders: DecoderClient) -> None:
-        self.path = path
+    def __init__(
+        self, file: FileRef, digest: str, pool: FramePool, decoders: DecoderClient
+    ) -> None:
+        self._file = file
         self.engine = ""
         self.decode_ms = 0.0
         self._digest = digest
@@ -46,7 +49,7 @@ class MediaSource:
                     Target(index, entry.slot.offset, height, width)
                     for entry, (index, height, width) in ((e, sizes[e]) for e in claimed)
                 ]
-                decoded = await self._decoders.decode(self.path, targets, lease)
+                decoded = await self._decoders.decode(self._file, targets, lease)
                 self.decode_ms += decoded.decode_ms
                 written = {ref.offset: ref for ref in decoded.frames}
                 for entry in claimed:
@@ -64,7 +67,7 @@ class MediaSource:
 
             async def fill(claimed: Sequence[Entry]) -> None:
                 decoded = await self._decoders.decode_audio(
-                    self.path, window.start_ms, window.end_ms, window.capacity, lease
+                    self._file, window.start_ms, window.end_ms, window.capacity, lease
                 )
                 self.decode_ms += decoded.decode_ms
                 claimed[0].fill(decoded.ref, "pyav")

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ipc.files import FileRef
 from server.errors import Problem
 from server.tasks.task import Options
 
@@ -31,12 +32,12 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 @dataclass(frozen=True)
 class Request:
-    """The tasks to run on one file; `path` is the file, whether it was named or uploaded.
+    """The tasks to run on one file, whether it was named or uploaded.
 
     `refused` holds the tasks whose fields are not valid.
     """
 
-    path: str
+    file: FileRef
     video: Video
     tasks: Mapping[str, Options]
     refused: Mapping[str, Problem]

@@ -5,10 +5,8 @@ A child that misses one is killed and replaced.
 
 from __future__ import annotations
 
-import os
-
+from ipc.files import FileRef
 from ipc.messages import Frames, Subject
-from server.errors import Problem
 
 READY_S = 90.0
 READY_WITH_PRELOAD_S = 1800.0  # models may have to be downloaded
@@ -35,24 +33,21 @@ def infer_s(subject: Subject, request_timeout_s: float) -> float:
     return min(_BATCH_S, longest_s) if isinstance(subject, Frames) else longest_s
 
 
-def probe_s(path: str) -> float:
+def probe_s(file: FileRef) -> float:
     """For reading all packet headers of a file."""
-    return _PROBE_S + _indexing_s(path)
+    return _PROBE_S + _indexing_s(file)
 
 
-def decode_s(path: str, span_frames: int) -> float:
+def decode_s(file: FileRef, span_frames: int) -> float:
     """For decoding frames that span so many frames of the file."""
-    return _DECODE_S + _DECODE_PER_FRAME_S * span_frames + _indexing_s(path)
+    return _DECODE_S + _DECODE_PER_FRAME_S * span_frames + _indexing_s(file)
 
 
-def decode_audio_s(path: str, duration_ms: float) -> float:
+def decode_audio_s(file: FileRef, duration_ms: float) -> float:
     """For decoding so much audio."""
-    return _DECODE_S + _DECODE_PER_AUDIO_MS_S * duration_ms + _indexing_s(path)
+    return _DECODE_S + _DECODE_PER_AUDIO_MS_S * duration_ms + _indexing_s(file)
 
 
-def _indexing_s(path: str) -> float:
+def _indexing_s(file: FileRef) -> float:
     """How long a slow disk takes to read the whole file, to find all its frames."""
-    try:
-        return os.stat(path).st_size / _SLOWEST_DISK_BYTES_PER_S
-    except OSError as error:
-        raise Problem("video_not_found", f"The file cannot be read: {error.strerror}.") from None
+    return file.size_bytes / _SLOWEST_DISK_BYTES_PER_S

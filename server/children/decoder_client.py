@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ipc import logs
+from ipc.files import FileRef, Identity
 from ipc.messages import (
     AudioDecoded,
     Decode,
@@ -32,40 +33,40 @@ class DecoderClient:
         self.children = children
         self._line = line
         self._metrics = metrics
-        self._last_path: dict[str, str] = {}
+        self._last_file: dict[str, Identity] = {}
 
-    async def probe(self, path: str, start_ms: int | None, end_ms: int | None) -> Probed:
-        """What `path` holds; raises Problem (undecodable_video)."""
-        message = Probe(next_id(), _request_id(), path, start_ms, end_ms)
-        reply = await self._ask(path, message, deadlines.probe_s(path))
+    async def probe(self, file: FileRef, start_ms: int | None, end_ms: int | None) -> Probed:
+        """What `file` holds; raises Problem (undecodable_video)."""
+        message = Probe(next_id(), _request_id(), file, start_ms, end_ms)
+        reply = await self._ask(file, message, deadlines.probe_s(file))
         assert isinstance(reply, Probed)
         return reply
 
-    async def decode(self, path: str, targets: Sequence[Target], lease: Lease) -> Decoded:
+    async def decode(self, file: FileRef, targets: Sequence[Target], lease: Lease) -> Decoded:
         """Write frames into the slots of `lease`; raises Problem (undecodable_video)."""
-        message = Decode(next_id(), _request_id(), path, tuple(targets))
+        message = Decode(next_id(), _request_id(), file, tuple(targets))
         span = targets[-1].frame_index - targets[0].frame_index + 1
-        reply = await self._ask(path, message, deadlines.decode_s(path, span), lease)
+        reply = await self._ask(file, message, deadlines.decode_s(file, span), lease)
         assert isinstance(reply, Decoded)
         self._metrics.frames_decoded.inc(len({ref.frame_index for ref in reply.frames}))
         return reply
 
     async def decode_audio(
-        self, path: str, start_ms: float, end_ms: float, capacity: int, lease: Lease
+        self, file: FileRef, start_ms: float, end_ms: float, capacity: int, lease: Lease
     ) -> AudioDecoded:
         """Write sound into the one slot of `lease`; raises Problem (undecodable_video)."""
         offset = lease.entries[0].slot.offset
-        message = DecodeAudio(next_id(), _request_id(), path, start_ms, end_ms, offset, capacity)
-        deadline_s = deadlines.decode_audio_s(path, end_ms - start_ms)
-        reply = await self._ask(path, message, deadline_s, lease)
+        message = DecodeAudio(next_id(), _request_id(), file, start_ms, end_ms, offset, capacity)
+        deadline_s = deadlines.decode_audio_s(file, end_ms - start_ms)
+        reply = await self._ask(file, message, deadline_s, lease)
         assert isinstance(reply, AudioDecoded)
         return reply
 
     async def _ask(
-        self, path: str, message: Any, deadline_s: float, lease: Lease | None = None
+        self, file: FileRef, message: Any, deadline_s: float, lease: Lease | None = None
     ) -> FromChild:
-        child, reply = await self._line.send(lambda: self._choose(path), message, deadline_s, lease)
-        self._last_path[child.spec.name] = path
+        child, reply = await self._line.send(lambda: self._choose(file), message, deadline_s, lease)
+        self._last_file[child.spec.name] = file.identity
         try:
             answer = await reply
         except ChildDied:
@@ -78,12 +79,14 @@ class DecoderClient:
             raise Problem(answer.code, answer.detail)
         return answer
 
-    def _choose(self, path: str) -> Child | None:
+    def _choose(self, file: FileRef) -> Child | None:
         if all(child.failed_starts >= HOPELESS_STARTS for child in self.children):
             raise Problem("no_worker_ready", "No decoder process can be started: see the log.")
         free = [child for child in self.children if child.has_room]
         return min(
-            free, key=lambda child: self._last_path.get(child.spec.name) != path, default=None
+            free,
+            key=lambda child: self._last_file.get(child.spec.name) != file.identity,
+            default=None,
         )
 
 

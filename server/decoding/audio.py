@@ -8,7 +8,7 @@ import av
 
 from ipc.arena import SAMPLE_RATE, Samples
 from ipc.child import TaskError
-from server.decoding.containers import decoded, open_container
+from server.decoding.containers import decoded, is_read_error, open_container
 from server.decoding.media_index import best_audio
 
 PREROLL_S = 1.0
@@ -33,6 +33,8 @@ def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
                 if filled == wanted:
                     break
     except av.FFmpegError as error:
+        if is_read_error(error, path):
+            raise
         raise TaskError(
             "undecodable_video", f"The audio cannot be read: {error.strerror}."
         ) from None

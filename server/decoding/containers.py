@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator
 from typing import Any
@@ -15,12 +16,30 @@ FORMATS = (
 )
 # Of a codec: each delays one frame, and a seek waits for all.
 THREADS = min(4, len(os.sched_getaffinity(0)))
+READ_BYTES = 1 << 20
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+
+def is_read_error(error: av.FFmpegError, path: str) -> bool:
+    """Whether the disk, and not the content of the file, is at fault.
+
+    ffmpeg reports EIO for both, so the file is read to its end to find out.
+    """
+    if not isinstance(error, OSError) or error.errno not in (errno.EIO, errno.ESTALE):
+        return False
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(READ_BYTES):
+                pass
+    except OSError:
+        return True
+    return False
 
 
 def open_container(path: str) -> av.container.InputContainer:
     """Open a file for demuxing; raises av.FFmpegError if it is not a media container."""
-    return av.open(path, options=OPTIONS)
+    # Metadata in another encoding than UTF-8 is no reason to refuse a video.
+    return av.open(path, options=OPTIONS, metadata_errors="replace")
 
 
 def decoded(
@@ -30,13 +49,18 @@ def decoded(
 ) -> Generator[Any, None, None]:
     """Yield every decodable frame, up to the end or to damage of the container.
 
-    `before` is called with each packet before it is decoded.
+    `before` is called with each packet before it is decoded. Raises OSError where the file cannot
+    be read, which says nothing about its content.
     """
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.FFmpegError):
+        except (StopIteration, EOFError):
+            return
+        except av.FFmpegError as error:
+            if is_read_error(error, container.name):
+                raise
             return
         before(packet)
         try:

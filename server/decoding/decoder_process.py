@@ -17,6 +17,7 @@ from ipc import child
 from ipc.arena import ArenaView
 from ipc.channel import Endpoint
 from ipc.config import DecoderConfig
+from ipc.files import FileChanged, FileRef, Identity
 from ipc.messages import (
     AudioDecoded,
     AudioRef,
@@ -32,12 +33,12 @@ from ipc.messages import (
     ToDecoder,
 )
 from server.decoding.audio import read_audio
+from server.decoding.containers import is_read_error
 from server.decoding.open_file import OpenFile
 from server.decoding.rgb import Picture
 
-Identity = tuple[str, int, int, int]
-
 OPEN_FILES = 2
+CHANGED = "The file changed while it was being read. Send the request again once it is complete."
 
 log = logging.getLogger(__name__)
 
@@ -66,33 +67,32 @@ class Decoder:
         try:
             match request:
                 case Probe():
-                    index = self._file(request.path).index
+                    index = self._file(request.file).index
                     span = index.range(request.start_ms, request.end_ms)
                     return Probed(request.id, index.info(), span)
                 case Decode():
                     return self._decode(request)
                 case DecodeAudio():
                     return self._decode_audio(request)
+        except FileChanged:
+            raise child.TaskError("input_hash_mismatch", CHANGED) from None
         except av.FFmpegError as error:
+            if is_read_error(error, request.file.path):
+                raise _unreadable(error.strerror) from error
             reason = f"The video cannot be decoded: {error.strerror}."
             raise child.TaskError("undecodable_video", reason) from error
         except OSError as error:
-            reason = f"The file cannot be read: {error.strerror}."
-            raise child.TaskError("video_not_found", reason) from error
+            raise _unreadable(error.strerror) from error
 
     def tidy(self) -> None:
-        """Close deleted files: an upload's disk space is free once no process has it open."""
-        for key in list(self._files):
-            try:
-                gone = _identity(key[0]) != key
-            except OSError:
-                gone = True
-            if gone:
-                self._files.pop(key).close()
+        """Close files that have changed or are deleted; an upload's disk space is then free."""
+        for identity, file in list(self._files.items()):
+            if file.deleted or not file.unchanged:
+                self._files.pop(identity).close()
 
     def _decode(self, request: Decode) -> Decoded:
         started = time.perf_counter()
-        file = self._file(request.path)
+        file = self._file(request.file)
         targets: dict[int, list[Target]] = {}
         for target in request.targets:
             targets.setdefault(target.frame_index, []).append(target)
@@ -119,24 +119,26 @@ class Decoder:
 
     def _decode_audio(self, request: DecodeAudio) -> AudioDecoded:
         started = time.perf_counter()
+        file = self._file(request.file)
         out = self._arena.samples(request.offset, request.capacity)
-        samples = read_audio(request.path, request.start_ms, request.end_ms, out)
+        samples = read_audio(file.path, request.start_ms, request.end_ms, out)
         elapsed_ms = (time.perf_counter() - started) * 1000
         ref = AudioRef(request.offset, samples, request.start_ms)
         return AudioDecoded(request.id, ref, round(elapsed_ms, 3))
 
-    def _file(self, path: str) -> OpenFile:
-        """Return the open file; reopen it if it has changed."""
-        key = _identity(path)
-        if key not in self._files:
-            self._files[key] = OpenFile(path)
-        self._files.move_to_end(key)
+    def _file(self, ref: FileRef) -> OpenFile:
+        """The open file; raises FileChanged where it is no longer what `ref` means."""
+        file = self._files.get(ref.identity)
+        if file is None:
+            file = self._files[ref.identity] = OpenFile(ref)
+        elif not file.unchanged:
+            self._files.pop(ref.identity).close()
+            raise FileChanged
+        self._files.move_to_end(ref.identity)
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1].close()
-        return self._files[key]
+        return file
 
 
-def _identity(path: str) -> Identity:
-    """Identify a file, to detect that its path later leads to another one."""
-    stat = os.stat(path)
-    return path, stat.st_ino, stat.st_size, stat.st_mtime_ns
+def _unreadable(reason: str | None) -> child.TaskError:
+    return child.TaskError("video_not_found", f"The file cannot be read: {reason}.")

@@ -24,7 +24,10 @@ class DecordReader:
     """
 
     def __init__(self, path: str, index: VideoIndex) -> None:
-        self._reader = decord.VideoReader(path, num_threads=THREADS)
+        try:
+            self._reader = decord.VideoReader(path, num_threads=THREADS)
+        except RuntimeError as error:  # which DECORDError is not always
+            raise Disagreement(f"decord cannot open the file: {error}") from None
         self._next: int | None = 0
         times = np.asarray(self._reader.get_frame_timestamp(range(len(self._reader))))
         if len(times) != len(index.pts) or np.abs(times[:, 0] * 1000 - index.times_ms).max() > 1:

@@ -43,6 +43,7 @@ def _can_skip_frames(index: VideoIndex, wanted: Sequence[int]) -> bool:
         return True
     skipped = 0
     for earlier, later in pairwise(wanted):
-        keyframe = int(index.keyframes[bisect_right(index.keyframes, later) - 1])
+        before = bisect_right(index.keyframes, later)  # none where the header marks no keyframe
+        keyframe = int(index.keyframes[before - 1]) if before else 0
         skipped += max(0, keyframe - earlier - 1)
     return skipped > MIN_SKIPPED_SHARE * (wanted[-1] - wanted[0])

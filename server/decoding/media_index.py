@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ipc.child import TaskError
 from ipc.messages import MediaRange, VideoInfo
-from server.decoding.containers import open_container
+from server.decoding.containers import is_read_error, open_container
 
 LONGEST_MS = 7 * 24 * 3_600_000
 
@@ -107,6 +107,8 @@ def read_index(path: str) -> MediaIndex:
                 None if audio is None else packets.bounds_ms(audio),
             )
     except av.FFmpegError as error:
+        if is_read_error(error, path):
+            raise
         raise TaskError(
             "undecodable_video", f"The file cannot be read: {error.strerror}."
         ) from None
@@ -126,7 +128,7 @@ def _best_video(container: av.container.InputContainer) -> av.VideoStream | None
     stream = container.streams.best("video")
     if stream is None or stream.disposition & av.stream.Disposition.attached_pic:
         return None
-    return stream
+    return stream if _decodable(stream) else None
 
 
 def best_audio(container: av.container.InputContainer) -> av.AudioStream | None:
@@ -137,10 +139,15 @@ def best_audio(container: av.container.InputContainer) -> av.AudioStream | None:
     """
     default = av.stream.Disposition.default
     return max(
-        container.streams.audio,
+        filter(_decodable, container.streams.audio),
         key=lambda stream: (bool(stream.disposition & default), stream.channels),
         default=None,
     )
+
+
+def _decodable(stream: av.stream.Stream) -> bool:
+    """Whether the header names a codec that is known, and a unit of time."""
+    return stream.codec_context is not None and bool(stream.time_base)
 
 
 class _Packets:
@@ -155,12 +162,13 @@ class _Packets:
         try:
             for packet in container.demux(streams):
                 pts = packet.dts if packet.pts is None else packet.pts
-                if pts is None or packet.size == 0 or packet.is_discard:
+                times = self.times.get(packet.stream_index)  # damage may add streams on the way
+                if times is None or pts is None or packet.size == 0 or packet.is_discard:
                     continue
-                self.times[packet.stream_index].append(
-                    (pts, packet.duration or 0, packet.is_keyframe)
-                )
+                times.append((pts, packet.duration or 0, packet.is_keyframe))
         except av.FFmpegError as error:
+            if is_read_error(error, container.name):
+                raise
             if not any(self.times.values()):
                 raise TaskError(
                     "undecodable_video", f"The file cannot be read: {error.strerror}."
@@ -185,6 +193,8 @@ def _video_index(
     if not times:
         return None
     pts = np.array([pts for pts, _, _ in times], np.int64)
+    if stream.codec_context.width < 1 or stream.codec_context.height < 1:
+        raise TaskError("undecodable_video", "The video does not say how large its frames are.")
     frame_pts = _frame_duration(stream, pts)
     last_pts, last_duration, _ = times[-1]
     return VideoIndex(

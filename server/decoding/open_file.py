@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 
 import decord
 
 from ipc.child import TaskError
+from ipc.files import FileRef, file_ref, open_ref
 from server.decoding.decord_reader import DecordReader, Disagreement
 from server.decoding.engine_choice import DECORD, PYAV, choose_engine, decord_reads
 from server.decoding.media_index import MediaIndex, read_index
@@ -20,8 +22,15 @@ log = logging.getLogger(__name__)
 class OpenFile:
     """An open file; its readers are created on first use and kept for the next chunk."""
 
-    def __init__(self, path: str) -> None:
-        self.index: MediaIndex = read_index(path)
+    def __init__(self, file: FileRef) -> None:
+        """Raises OSError, FileChanged, child.TaskError."""
+        self.ref = file
+        self._fd = open_ref(file)
+        try:
+            self.index: MediaIndex = read_index(self.path)
+        except BaseException:
+            os.close(self._fd)
+            raise
         self.engine = ""
         self._readers: dict[str, DecordReader | PyavReader] = {}
         self._decord_reads = self.index.video is not None and decord_reads(self.index.video)
@@ -51,10 +60,26 @@ class OpenFile:
             return PYAV
         return choose_engine(self.index.video, wanted, self.engine)
 
+    @property
+    def path(self) -> str:
+        """A path to the file for libraries that cannot take a descriptor."""
+        return f"/proc/self/fd/{self._fd}"
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the content is still that of the index."""
+        return file_ref(self._fd).identity == self.ref.identity
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the file has no name any more: an upload's disk space waits to be freed."""
+        return os.fstat(self._fd).st_nlink == 0 and not os.path.exists(self.ref.path)
+
     def close(self) -> None:
         """Close the file."""
         for reader in self._readers.values():
             reader.close()
+        os.close(self._fd)
 
     def park(self) -> None:
         """Stop decoding until the next `read`."""

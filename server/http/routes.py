@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ipc.files import FileRef
 from server.analysis.request import Request
 from server.errors import FieldError, Problem
-from server.http import allowed_paths, openapi, request_parsing
+from server.http import openapi, request_parsing
+from server.http.allowed_paths import opened
 from server.http.client_disconnect import until_hangup
 from server.http.health import health
 from server.http.rendering import render
@@ -34,7 +36,7 @@ class Body:
     """The JSON of a request, and the file that came with it, if one did."""
 
     json: bytes
-    path: str | None = None
+    file: FileRef | None = None
 
 
 def _service(request: HttpRequest) -> Service:
@@ -53,21 +55,23 @@ class Infer:
         service = _service(request)
         task = request.path_params.get("task")
         async with _body(request, service) as body:
-            analysis = _parsed(request, task, body)
-            form = stream_format(request)
-            answer: ASGIApp
-            if form is not None:
-                answer = EventStream(service.events(analysis), form, service.metrics)
-            else:
-                inferred = service.infer_all(analysis) if task is None else service.infer(analysis)
-                answer = render(request, await until_hangup(receive, inferred, service.metrics))
-            await answer(scope, receive, send)
+            with _parsed(request, task, body) as analysis:
+                form = stream_format(request)
+                answer: ASGIApp
+                if form is not None:
+                    answer = EventStream(service.events(analysis), form, service.metrics)
+                else:
+                    infer = service.infer_all if task is None else service.infer
+                    inferred = until_hangup(receive, infer(analysis), service.metrics)
+                    answer = render(request, await inferred)
+                await answer(scope, receive, send)
 
 
-def _parsed(request: HttpRequest, name: str | None, body: Body) -> Request:
-    """The analysis that is requested; raises Problem."""
+@contextmanager
+def _parsed(request: HttpRequest, name: str | None, body: Body) -> Iterator[Request]:
+    """The analysis that is requested, its file held open; raises Problem."""
     settings = _service(request).settings
-    uploaded = body.path is not None
+    uploaded = body.file is not None
     refused: dict[str, Problem] = {}
     if name is None:
         video, tasks, refused = request_parsing.parse_combined(
@@ -79,8 +83,12 @@ def _parsed(request: HttpRequest, name: str | None, body: Body) -> Request:
     else:
         known = ", ".join(installed())
         raise Problem("not_found", f"There is no task {name!r}; known are {known}.")
-    path = body.path or str(allowed_paths.resolve(video.video_path, settings.media_roots))
-    return Request(path, video, tasks, refused, _timeout_s(request, settings.request_timeout_s))
+    timeout_s = _timeout_s(request, settings.request_timeout_s)
+    if body.file is not None:
+        yield Request(body.file, video, tasks, refused, timeout_s)
+    else:
+        with opened(video.video_path, settings.media_roots) as file:
+            yield Request(file, video, tasks, refused, timeout_s)
 
 
 @asynccontextmanager
@@ -88,8 +96,8 @@ async def _body(request: HttpRequest, service: Service) -> AsyncIterator[Body]:
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type == MULTIPART:
         async with received(request, service.settings.max_upload_mb * MB) as upload:
-            service.hashes.remember(upload.path, upload.input_hash)
-            yield Body(upload.request, upload.path)
+            service.hashes.remember(upload.file, upload.input_hash)
+            yield Body(upload.request, upload.file)
     elif content_type in ("application/json", ""):
         yield Body(await _json(request))
     else:

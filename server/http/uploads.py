@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from ipc.files import FileRef, file_ref
 from server.errors import FieldError, Problem
 
 BLOCK_BYTES = 1 << 20
@@ -27,8 +27,7 @@ SLACK_BYTES = 1 << 20
 class Upload:
     """An uploaded file, and the JSON sent with it."""
 
-    path: str
-    """A path at which this process's children, of the same user, can open the file."""
+    file: FileRef
     input_hash: str
     """XXH64 of the file's bytes, 16 hex digits."""
     size_bytes: int
@@ -52,9 +51,8 @@ async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
     with tempfile.TemporaryFile() as file:
         try:
             input_hash = await _receive(request, parser, form, file)
-            path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
             sent = bytes(form.request) if "request" in form.names else b"{}"
-            yield Upload(path, input_hash, form.size_bytes, sent)
+            yield Upload(file_ref(file.fileno()), input_hash, form.size_bytes, sent)
         finally:
             # In a thread: it frees the blocks, and waits for a write whose awaiter was cancelled.
             await asyncio.shield(asyncio.to_thread(file.close))

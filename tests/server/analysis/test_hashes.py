@@ -6,19 +6,22 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from held_open import held_open
 
 from server.analysis import hashes
 from server.analysis.hashes import InputHashes
 from server.errors import Problem
 
+ABC = "44bc2cf5ad770999"
+
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every file that is read, in order."""
-    read: list[Path] = []
+    read: list[str] = []
     real = hashes.input_hash
 
-    def counted(path: Path) -> str:
+    def counted(path: str) -> str:
         read.append(path)
         return real(path)
 
@@ -26,27 +29,69 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return read
 
 
-def test_one_reading_serves_all_until_the_file_changes(reads: list[Path], tmp_path: Path) -> None:
+def test_one_reading_serves_all_until_the_file_changes(reads: list[str], tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")
 
     async def scenario() -> None:
-        hashes = InputHashes()
-        at_once = await asyncio.gather(*(hashes.of(str(path), None) for _ in range(6)))
-        assert set(at_once) == {"44bc2cf5ad770999"}
-        await hashes.of(str(path), "44BC2CF5AD770999")
+        known = InputHashes()
+        at_once = await asyncio.gather(*(known.of(held_open(path), None) for _ in range(6)))
+        assert set(at_once) == {ABC}
+        await known.of(held_open(path), ABC.upper())
         assert len(reads) == 1
         path.write_bytes(b"abcd")
-        assert await hashes.of(str(path), None) != "44bc2cf5ad770999"
+        assert await known.of(held_open(path), None) != ABC
         assert len(reads) == 2
         with pytest.raises(Problem) as refusal:
-            await hashes.of(str(path), "44bc2cf5ad770999")
+            await known.of(held_open(path), ABC)
         assert refusal.value.code == "input_hash_mismatch"
 
     asyncio.run(scenario())
 
 
-def test_a_file_that_is_gone_is_a_400(tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_is_still_the_one_that_was_opened(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    opened = held_open(path)
+    (tmp_path / "other").write_bytes(b"abcd")
+    (tmp_path / "other").rename(path)
+    assert asyncio.run(InputHashes().of(opened, None)) == ABC
+
+
+def test_a_file_that_grows_while_it_is_read_has_no_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    real = hashes.input_hash
+
+    def growing(opened: str) -> str:
+        digest = real(opened)
+        with path.open("ab") as file:
+            file.write(b"d")
+        return digest
+
+    monkeypatch.setattr(hashes, "input_hash", growing)
+
+    async def scenario() -> None:
+        known = InputHashes()
+        before = held_open(path)
+        with pytest.raises(Problem, match="changed while it was being read") as refusal:
+            await known.of(before, None)
+        assert refusal.value.code == "input_hash_mismatch"
+        monkeypatch.setattr(hashes, "input_hash", real)
+        assert await known.of(held_open(path), None) != ABC
+        with pytest.raises(Problem, match="changed while it was being read"):
+            await known.of(before, None)
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_can_no_longer_be_opened_is_a_400(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    gone = held_open(path)
+    gone = type(gone)("/proc/self/fd/9999", *gone.identity)
     with pytest.raises(Problem) as refusal:
-        asyncio.run(InputHashes().of(str(tmp_path / "none"), None))
+        asyncio.run(InputHashes().of(gone, None))
     assert refusal.value.code == "video_not_found"

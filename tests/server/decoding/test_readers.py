@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
+from held_open import held_open
 
 from bench.clips.generate import make_long, make_vfr, read_stamp
 from ipc.child import TaskError
@@ -44,7 +45,7 @@ def decode_all(path: Path) -> list[tuple[float, np.ndarray]]:
 
 
 def read(path: Path, engine: str, wanted: list[int]) -> dict[int, np.ndarray]:
-    source = OpenFile(str(path))
+    source = OpenFile(held_open(path))
     info = source.index.info()
     frames = {}
     for frame_index, picture in source.read(engine, wanted):
@@ -76,7 +77,7 @@ def test_timestamps_are_the_containers(name: str, data_dir: Path) -> None:
 
 def test_both_engines_give_the_same_bytes_in_any_order(data_dir: Path) -> None:
     """Chunks of one file are read forwards, again, and from the middle."""
-    source = OpenFile(str(data_dir / "car-detection.mp4"))
+    source = OpenFile(held_open(data_dir / "car-detection.mp4"))
     out = np.empty((432, 768, 3), np.uint8)
     for wanted in ([0, 30, 60], [61, 62, 300], [5, 6], [376]):
         seen: dict[str, list[bytes]] = {}
@@ -131,13 +132,13 @@ def test_decord_reads_where_nothing_can_be_left_out(
     decoder = Decoder(frame_store.view)
     targets = (Target(0, 0, 9, 16), Target(30, 4096, 9, 16))
     for path, engine in ((one_group, "decord"), (data_dir / "nasa_13013.mp4", "pyav")):
-        reply = decoder.answer(Decode(1, "", str(path), targets))
+        reply = decoder.answer(Decode(1, "", held_open(path), targets))
         assert isinstance(reply, Decoded)
         assert (len(reply.frames), reply.engine) == (2, engine)
 
 
 def test_what_decord_cannot_open_is_read_by_pyav(data_dir: Path) -> None:
-    source = OpenFile(str(data_dir / "av1_video.mkv"))
+    source = OpenFile(held_open(data_dir / "av1_video.mkv"))
     assert len(list(source.read("decord", [0, 60, 120]))) == 3
     assert source.engine == "pyav"
 

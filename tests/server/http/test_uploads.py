@@ -63,7 +63,7 @@ def receive(sender: Sender, max_bytes: int = 64 * MB) -> tuple[Upload, bytes]:
 
     async def run() -> tuple[Upload, bytes]:
         async with received(sender.request, max_bytes) as upload:
-            return upload, Path(upload.path).read_bytes()
+            return upload, Path(upload.file.path).read_bytes()
 
     return asyncio.run(run())
 
@@ -240,8 +240,8 @@ def test_the_file_has_no_name_and_ends_with_the_block(fails: bool) -> None:
 
     async def run() -> None:
         async with received(Sender([WHOLE]).request, 64 * MB) as upload:
-            assert os.stat(upload.path).st_nlink == 0
-            paths.append(upload.path)
+            assert os.stat(upload.file.path).st_nlink == 0
+            paths.append(upload.file.path)
             if fails:
                 raise ZeroDivisionError
 
@@ -290,6 +290,6 @@ def test_another_process_decodes_it_by_its_path(name: str, data_dir: Path) -> No
 
     async def run(content: bytes) -> list[str]:
         async with received(Sender([body(("file", content))]).request, 64 * MB) as upload:
-            return await asyncio.to_thread(decode, upload.path)
+            return await asyncio.to_thread(decode, upload.file.path)
 
     assert asyncio.run(run((data_dir / name).read_bytes())) == decode(str(data_dir / name))
