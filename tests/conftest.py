@@ -1,8 +1,7 @@
-"""Fixtures that every test may ask for: real clips, and weights to run the real models with."""
+"""Fixtures that every test may ask for: clips, and weights to run the real models with."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,21 +9,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_library import ROOT, ClipLibrary
+from offline import go_offline
+from only_gpu_skips import (  # noqa: F401
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+)
 
 from ipc.arena import Arena, ArenaView
 from ipc.messages import FrameRef, Frames
 
-ROOT = Path(__file__).parent.parent
-DATA = Path(os.environ.get("EIOKU_TEST_DATA", ROOT.parent / "shared" / "data"))
 WEIGHTS = ROOT / ".cache" / "standins"
 
 
+def pytest_configure() -> None:
+    go_offline()  # before any test module is imported: libraries may call home on import
+
+
 @pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """The folder of real clips and images."""
-    if not DATA.is_dir():
-        pytest.skip(f"no test data in {DATA}; set EIOKU_TEST_DATA")
-    return DATA
+def clips() -> ClipLibrary:
+    """Generated clips, and real ones where there are any."""
+    return ClipLibrary()
 
 
 @pytest.fixture(scope="session")

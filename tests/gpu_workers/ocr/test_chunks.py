@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import cv2
 import numpy as np
 import pytest
+from clip_library import ClipLibrary, real
+from frames_and_boxes import clip_frames
 
 from gpu_workers.model import Runtime
 from gpu_workers.ocr.detector import Page, TextBoxes
@@ -30,12 +31,10 @@ def model(request: pytest.FixtureRequest, weights_dir: Path) -> Ocr:
     return ocr.load(ENGLISH, Runtime("cpu", request.param, WeightsStore(weights_dir)))
 
 
-@pytest.fixture(scope="module")
-def frames(data_dir: Path) -> list[np.ndarray]:
+@pytest.fixture(scope="module", params=["takes.mp4", *real("car-detection.mp4")])
+def frames(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
     """Four frames of a clip, small, as RGB."""
-    with av.open(str(data_dir / "car-detection.mp4")) as clip:
-        pictures = [frame for _, frame in zip(range(160), clip.decode(video=0), strict=False)]
-    whole = [frame.to_ndarray(format="rgb24") for frame in pictures[::40]]
+    whole = clip_frames(clips.path(request.param), 4, 30)
     return [cv2.resize(frame, (224, 128), interpolation=cv2.INTER_AREA) for frame in whole]
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from clip_library import ClipLibrary, real
 from easyocr.craft import CRAFT
 from easyocr.detection import copyStateDict
 from easyocr.imgproc import normalizeMeanVariance
@@ -24,10 +25,10 @@ from gpu_workers.ocr.recogniser import Crop, Recogniser
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def picture(data_dir: Path) -> Tensor:
+@pytest.fixture(scope="module", params=["notice.png", *real("example.png")])
+def picture(request: pytest.FixtureRequest, clips: ClipLibrary) -> Tensor:
     """(1, 3, 96, 192), as CRAFT wants it."""
-    page = cv2.resize(cv2.imread(str(data_dir / "example.png")), (192, 96))
+    page = cv2.resize(cv2.imread(str(clips.path(request.param))), (192, 96))
     return torch.from_numpy(normalizeMeanVariance(page)).permute(2, 0, 1)[None]
 
 

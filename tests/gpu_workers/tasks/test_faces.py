@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from clip_library import ClipLibrary, real
 from frames_and_boxes import assert_same, clip_frames, picture, predict
 from ultralytics import YOLO
 from ultralytics.nn.tasks import PoseModel
@@ -43,9 +44,9 @@ def model(weights_dir: Path) -> Faces:
     return load(weights_dir, SPEC)
 
 
-@pytest.fixture(scope="module")
-def bottles(data_dir: Path) -> list[np.ndarray]:
-    return clip_frames(data_dir / "bottle-detection.mp4", 3, 100)
+@pytest.fixture(scope="module", params=["everything.mp4", *real("bottle-detection.mp4")])
+def shots(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
+    return clip_frames(clips.path(request.param), 3, 80)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,9 @@ def landmarks_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_bottles_equal_predict(model, weights_dir: Path, frame_store, bottles):
-    items = run(model, SPEC, frame_store, frame_store.put(bottles))
-    results = predict(YOLO(weights_dir / "yolov8n-face.pt"), bottles, conf=0.5)
+def test_a_clip_equals_predict(model, weights_dir: Path, frame_store, shots):
+    items = run(model, SPEC, frame_store, frame_store.put(shots))
+    results = predict(YOLO(weights_dir / "yolov8n-face.pt"), shots, conf=0.5)
     assert_same(items, results, FACE)
 
 
@@ -76,16 +77,16 @@ def test_people_equal_predict(model, weights_dir: Path, frame_store):
     assert_same(items, results, FACE)
 
 
-def test_a_checkpoint_with_landmarks_equals_predict(landmarks_dir: Path, frame_store, bottles):
+def test_a_checkpoint_with_landmarks_equals_predict(landmarks_dir: Path, frame_store, shots):
     spec = faces.Spec("landmarks.pt", 0.3)
-    items = run(load(landmarks_dir, spec), spec, frame_store, frame_store.put(bottles))
-    results = predict(YOLO(landmarks_dir / "landmarks.pt"), bottles, conf=0.3)
+    items = run(load(landmarks_dir, spec), spec, frame_store, frame_store.put(shots))
+    results = predict(YOLO(landmarks_dir / "landmarks.pt"), shots, conf=0.3)
     assert results[0].keypoints.data.shape[1:] == (5, 3)
     assert_same(items, results, FACE)
 
 
-def test_two_calls_give_the_same_bytes(model, frame_store, bottles):
-    frames = frame_store.put(bottles)
+def test_two_calls_give_the_same_bytes(model, frame_store, shots):
+    frames = frame_store.put(shots)
     first, second = (
         msgspec.msgpack.encode(run(model, SPEC, frame_store, frames)) for _ in range(2)
     )
@@ -99,10 +100,9 @@ def test_garbage_is_no_checkpoint(tmp_path: Path):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_equals_cpu(model, weights_dir: Path, frame_store, bottles, monkeypatch):
+def test_cuda_equals_cpu(model, weights_dir: Path, frame_store, shots, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    frames = frame_store.put(bottles)
+    frames = frame_store.put(shots)
     expected = run(model, SPEC, frame_store, frames)
     items = run(load(weights_dir, SPEC, "cuda:0"), SPEC, frame_store, frames)
     assert len(items) == len(expected) >= 10

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from clip_library import ClipLibrary, real
 from frames_and_boxes import assert_same, clip_frames, corners, picture, predict, same
 from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel
@@ -42,22 +43,24 @@ def reference(weights_dir: Path) -> YOLO:
     return YOLO(weights_dir / "yolov8n.pt")
 
 
-@pytest.fixture(scope="module")
-def cars(data_dir: Path) -> list[np.ndarray]:
-    return clip_frames(data_dir / "car-detection.mp4", 4, 60)
+@pytest.fixture(scope="module", params=["takes.mp4", *real("car-detection.mp4")])
+def takes(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
+    """Shapes, text, shapes again and a photograph; or four frames of a real clip."""
+    return clip_frames(clips.path(request.param), 4, 30)
 
 
 @pytest.mark.parametrize("profile", INPUT_SIZES)
-def test_cars_equal_predict(model, reference, frame_store, cars, profile: str):
+def test_takes_equal_predict(model, reference, frame_store, takes, profile: str):
     spec = msgspec.structs.replace(SPEC, model_profile=profile)
-    items = run(model, spec, frame_store, frame_store.put(cars))
+    items = run(model, spec, frame_store, frame_store.put(takes))
     assert_same(
-        items, predict(reference, cars, conf=0.5, imgsz=INPUT_SIZES[profile]), reference.names
+        items, predict(reference, takes, conf=0.5, imgsz=INPUT_SIZES[profile]), reference.names
     )
 
 
-def test_bottles_equal_predict(model, reference, frame_store, data_dir: Path):
-    frames = clip_frames(data_dir / "bottle-detection.mp4", 3, 100)
+@pytest.mark.parametrize("name", ["everything.mp4", *real("bottle-detection.mp4")])
+def test_a_clip_equals_predict(model, reference, frame_store, clips: ClipLibrary, name: str):
+    frames = clip_frames(clips.path(name), 3, 80)
     items = run(model, SPEC, frame_store, frame_store.put(frames))
     assert_same(items, predict(reference, frames, conf=0.5), reference.names)
 
@@ -70,18 +73,18 @@ def test_a_picture_equals_predict(model, reference, frame_store, name: str):
     assert_same(items, predict(reference, frames, conf=0.3), reference.names)
 
 
-def test_frames_of_two_sizes_equal_predict(model, reference, frame_store, cars):
-    pictures = [cars[0], np.ascontiguousarray(cars[1][:, :400])]
+def test_frames_of_two_sizes_equal_predict(model, reference, frame_store, takes):
+    pictures = [takes[0], np.ascontiguousarray(takes[1][:, :400])]
     items = run(model, SPEC, frame_store, frame_store.put(pictures))
     assert_same(items, predict(reference, pictures, conf=0.5), reference.names)
 
 
-def test_items_are_ordered_rounded_and_inside_the_frame(model, frame_store, cars):
-    items = run(model, SPEC, frame_store, frame_store.put(cars, interval=30))
+def test_items_are_ordered_rounded_and_inside_the_frame(model, frame_store, takes):
+    items = run(model, SPEC, frame_store, frame_store.put(takes, interval=30))
     assert len(items) >= 10
     assert items == sorted(items, key=lambda item: (item.frame_index, -item.confidence))
     assert {item.timestamp_ms for item in items} <= {0, 1200, 2400, 3600}
-    height, width, _ = cars[0].shape
+    height, width, _ = takes[0].shape
     for item in items:
         x1, y1, x2, y2 = corners(item)
         assert -0.01 <= x1 <= x2 <= width + 0.01
@@ -89,23 +92,23 @@ def test_items_are_ordered_rounded_and_inside_the_frame(model, frame_store, cars
         assert item.confidence == round(item.confidence, 4)
 
 
-def test_two_calls_give_the_same_bytes(model, frame_store, cars):
-    frames = frame_store.put(cars[:2])
+def test_two_calls_give_the_same_bytes(model, frame_store, takes):
+    frames = frame_store.put(takes[:2])
     first, second = (
         msgspec.msgpack.encode(run(model, SPEC, frame_store, frames)) for _ in range(2)
     )
     assert first == second
 
 
-def test_a_call_leaves_no_trace_in_the_next(model, frame_store, cars):
-    frames = frame_store.put(cars[:2])
+def test_a_call_leaves_no_trace_in_the_next(model, frame_store, takes):
+    frames = frame_store.put(takes[:2])
     alone = run(model, SPEC, frame_store, frames)
     run(model, objects.Spec("yolov8n.pt", 0.1, "fast"), frame_store, frames)
     assert run(model, SPEC, frame_store, frames) == alone
 
 
-def test_classes_keep_only_their_labels(model, reference, frame_store, cars):
-    frames = frame_store.put(cars)
+def test_classes_keep_only_their_labels(model, reference, frame_store, takes):
+    frames = frame_store.put(takes)
     spec = msgspec.structs.replace(SPEC, confidence_threshold=0.3)
     counts = {}
     for item in run(model, spec, frame_store, frames):
@@ -115,13 +118,13 @@ def test_classes_keep_only_their_labels(model, reference, frame_store, cars):
     ids = [i for i, label in reference.names.items() if label in wanted]
     items = run(model, spec, frame_store, frames)
     assert {item.label for item in items} == set(wanted) < set(counts)
-    assert_same(items, predict(reference, cars, conf=0.3, classes=ids), reference.names)
+    assert_same(items, predict(reference, takes, conf=0.3, classes=ids), reference.names)
 
 
-def test_an_unknown_class_is_named_beside_the_known_ones(model, frame_store, cars):
+def test_an_unknown_class_is_named_beside_the_known_ones(model, frame_store, takes):
     spec = msgspec.structs.replace(SPEC, classes=("car", "unicorn"))
     with pytest.raises(InvalidSpec, match=r"'unicorn'.*person, bicycle, car.* and 60 more"):
-        run(model, spec, frame_store, frame_store.put(cars[:1]))
+        run(model, spec, frame_store, frame_store.put(takes[:1]))
 
 
 def test_the_model_says_what_it_is(model):
@@ -179,22 +182,21 @@ def assert_refused(folder: Path, name: str, message: str) -> None:
     ("precision", "pixels", "confidence"), [("fp16", 2, 0.01), ("bf16", 8, 0.1)]
 )
 def test_half_precision_mostly_matches(
-    model, weights_dir, frame_store, cars, precision: str, pixels: float, confidence: float
+    model, weights_dir, frame_store, takes, precision: str, pixels: float, confidence: float
 ):
     half = objects.load(SPEC, Runtime("cpu", precision, WeightsStore(weights_dir)))
     assert half.info.precision == precision
-    assert share_found(model, half, frame_store, cars, pixels, confidence) >= 0.8
+    assert share_found(model, half, frame_store, takes, pixels, confidence) >= 0.8
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("precision", "share"), [("fp32", 1.0), ("fp16", 0.8)])
 def test_cuda_equals_cpu(
-    model, weights_dir, frame_store, cars, monkeypatch, precision: str, share: float
+    model, weights_dir, frame_store, takes, monkeypatch, precision: str, share: float
 ):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     on_cuda = objects.load(SPEC, Runtime("cuda:0", precision, WeightsStore(weights_dir)))
-    assert share_found(model, on_cuda, frame_store, cars, 1, 0.01) >= share
+    assert share_found(model, on_cuda, frame_store, takes, 1, 0.01) >= share
 
 
 def share_found(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import cv2
 import easyocr.easyocr
 import numpy as np
 import pytest
-import torch
+from clip_library import ClipLibrary, real
+from clip_table import PAGES
 from easyocr import config
+from frames_and_boxes import clip_frames
 
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.ocr.detector import TextBoxes
@@ -55,23 +56,28 @@ def reader(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> easyo
         )
 
 
-@pytest.fixture(scope="module")
-def pictures(data_dir: Path) -> list[np.ndarray]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        tuple(PAGES),
+        *[tuple(names) for names in [real("english.png", "example.png", "width_ths.png")] if names],
+    ],
+    ids=lambda names: names[0],
+)
+def pictures(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
     """Pictures of text, small, as RGB, of sizes that CRAFT takes without padding.
 
     `readtext` itself fails on text found in the padding alone, and stand-ins may find it there.
     """
-    paths = [data_dir / name for name in ("english.png", "example.png", "width_ths.png")]
+    paths = [clips.path(name) for name in request.param]
     frames = [narrow(cv2.imread(str(path))[..., ::-1], 320) for path in paths]
     return [frame[: len(frame) // 32 * 32] for frame in frames]
 
 
-@pytest.fixture(scope="module")
-def cars(data_dir: Path) -> list[np.ndarray]:
+@pytest.fixture(scope="module", params=["everything.mp4", *real("car-detection.mp4")])
+def shots(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
     """Three frames of one clip, small, as RGB."""
-    with av.open(str(data_dir / "car-detection.mp4")) as clip:
-        frames = [frame for i, frame in zip(range(161), clip.decode(video=0), strict=False)]
-    return [narrow(frame.to_ndarray(format="rgb24"), 320) for frame in frames[::80]]
+    return [narrow(frame, 320) for frame in clip_frames(clips.path(request.param), 3, 80)]
 
 
 def narrow(frame: np.ndarray, width: int) -> np.ndarray:
@@ -121,15 +127,15 @@ def test_pictures_read_as_easyocr_reads_them(
 
 @without_device
 def test_frames_of_a_clip_read_as_easyocr_reads_them(
-    model: Ocr, reader: easyocr.Reader, frame_store: FrameStore, cars: list[np.ndarray]
+    model: Ocr, reader: easyocr.Reader, frame_store: FrameStore, shots: list[np.ndarray]
 ) -> None:
-    assert_same_as_readtext(model, reader, frame_store, cars)
+    assert_same_as_readtext(model, reader, frame_store, shots)
 
 
 def test_a_chunk_reads_as_its_frames_do_and_twice_the_same(
-    model: Ocr, frame_store: FrameStore, cars: list[np.ndarray]
+    model: Ocr, frame_store: FrameStore, shots: list[np.ndarray]
 ) -> None:
-    chunk = frame_store.put(cars, interval=60)
+    chunk = frame_store.put(shots, interval=60)
     items = run(model, ENGLISH, chunk, frame_store.view)
     alone = [
         item for ref in chunk.refs for item in run(model, ENGLISH, Frames((ref,)), frame_store.view)
@@ -208,7 +214,6 @@ def test_every_supported_language_has_a_recogniser() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_half_precision_on_a_gpu_finds_nearly_the_same(
     model: Ocr, weights_dir: Path, frame_store: FrameStore, pictures: list[np.ndarray]
 ) -> None:

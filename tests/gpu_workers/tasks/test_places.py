@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from clip_library import ClipLibrary, real
 from frames_and_boxes import clip_frames, picture
 from PIL import Image
 from torchvision import transforms
@@ -38,13 +39,29 @@ def run(model: Places, top_k: int, store: FrameStore, frames: Frames) -> list[Cl
     return model.postprocess(spec, frames, model.infer(spec, inputs))
 
 
-@pytest.fixture(scope="module")
-def folder(weights_dir: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network of the weights folder with the authors' own lists."""
+def made_lists() -> dict[str, str]:
+    """Lists of 365 places in the authors' form, some of them with the authors' names."""
+    names = ["/a/airfield", "/a/apartment_building/outdoor", *(f"/p/place_{i}" for i in range(362))]
+    names.append("/z/zen_garden")
+    return {
+        "categories_places365.txt": "".join(f"{name} {i}\n" for i, name in enumerate(names)),
+        "IO_places365.txt": "".join(f"{name} {1 + i % 2}\n" for i, name in enumerate(names)),
+    }
+
+
+@pytest.fixture(scope="module", params=["made lists", *real("categories_places365.txt")])
+def folder(
+    request: pytest.FixtureRequest,
+    weights_dir: Path,
+    clips: ClipLibrary,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The network of the weights folder with made lists, or with the authors' own."""
     folder = tmp_path_factory.mktemp("places")
     (folder / NETWORK).symlink_to(weights_dir / NETWORK)
-    for name in ("categories_places365.txt", "IO_places365.txt"):
-        (folder / name).write_bytes((data_dir / name).read_bytes())
+    for name, made in made_lists().items():
+        own = request.param != "made lists"
+        (folder / name).write_text(clips.path(name).read_text() if own else made)
     return folder
 
 
@@ -53,12 +70,19 @@ def model(folder: Path) -> Places:
     return load(folder)
 
 
-@pytest.fixture(scope="module")
-def frames(data_dir: Path) -> list[np.ndarray]:
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("takes.mp4", "other_takes.mp4"),
+        *[tuple(names) for names in [real("car-detection.mp4", "bottle-detection.mp4")] if names],
+    ],
+)
+def frames(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
     """Twelve frames of five sizes, one of them upright and one smaller than the network's input."""
+    first, second = request.param
     return [
-        *clip_frames(data_dir / "car-detection.mp4", 5, 60),
-        *clip_frames(data_dir / "bottle-detection.mp4", 4, 100),
+        *clip_frames(clips.path(first), 5, 30),
+        *clip_frames(clips.path(second), 4, 30),
         picture("bus.jpg"),
         picture("zidane.jpg"),
         picture("zidane.jpg")[100:291:2, 700:901:2].copy(),
@@ -83,15 +107,13 @@ def plain_forward(folder: Path, frames: list[np.ndarray]) -> torch.Tensor:
         return network.eval()(pictures).softmax(1)
 
 
-def categories(data_dir: Path) -> list[str]:
-    """The authors' names of the categories, as in `/a/airfield`."""
-    return (data_dir / "categories_places365.txt").read_text().split()[::2]
+def categories(folder: Path) -> list[str]:
+    """The names of the categories, as in `/a/airfield`."""
+    return (folder / "categories_places365.txt").read_text().split()[::2]
 
 
-def test_every_probability_equals_a_plain_forward(
-    model, folder: Path, data_dir: Path, frame_store, frames
-):
-    labels = [name[3:] for name in categories(data_dir)]
+def test_every_probability_equals_a_plain_forward(model, folder: Path, frame_store, frames):
+    labels = [name[3:] for name in categories(folder)]
     expected = plain_forward(folder, frames)
     items = run(model, 365, frame_store, frame_store.put(frames))
     assert len(items) == len(frames)
@@ -100,11 +122,11 @@ def test_every_probability_equals_a_plain_forward(
         assert found == pytest.approx(dict(zip(labels, row.tolist(), strict=True)), abs=1.5e-4)
 
 
-def test_the_first_ten_vote_on_indoors(folder: Path, data_dir: Path, tmp_path, frame_store, frames):
+def test_the_first_ten_vote_on_indoors(folder: Path, tmp_path, frame_store, frames):
     copy_lists(folder, tmp_path)
     (tmp_path / NETWORK).symlink_to(folder / NETWORK)
     settings = np.arange(365) % 2  # by turns, so that the frames differ
-    lines = [f"{name} {1 + io}\n" for name, io in zip(categories(data_dir), settings, strict=True)]
+    lines = [f"{name} {1 + io}\n" for name, io in zip(categories(folder), settings, strict=True)]
     (tmp_path / "IO_places365.txt").write_text("".join(lines))
     best = plain_forward(folder, frames).argsort(1, descending=True)[:, :10].numpy()
     expected = [bool(np.mean(settings[row]) < 0.5) for row in best]
@@ -173,7 +195,6 @@ def copy_lists(source: Path, target: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-2), ("fp16", 5e-2)])
 def test_cuda_equals_cpu(model, folder, frame_store, frames, precision: str, tolerance: float):
     subject = frame_store.put(frames)

@@ -7,10 +7,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from clip_library import ClipLibrary, real
 
 from bench.clips.generate import make_small
 from ipc.child import TaskError
 from server.decoding.audio import read_audio
+from server.decoding.media_index import read_index
 
 
 @pytest.fixture
@@ -23,11 +25,16 @@ def load_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return whisper.load_audio
 
 
-@pytest.mark.parametrize("name", ["jfk.flac", "nasa_13013.mp4"])
-def test_sound_equals_whispers_own(name: str, data_dir: Path, load_audio: object) -> None:
-    expected = load_audio(str(data_dir / name))  # type: ignore[operator]
+@pytest.mark.parametrize(
+    "name", ["spoken.flac", "spoken.m4a", "everything.mp4", *real("jfk.flac", "nasa_13013.mp4")]
+)
+def test_sound_equals_whispers_own(name: str, clips: ClipLibrary, load_audio: object) -> None:
+    expected = load_audio(str(clips.path(name)))  # type: ignore[operator]
     out = np.zeros(len(expected) + 16_000, np.int16)
-    count = read_audio(str(data_dir / name), 0.0, 60_000.0, out)
+    audio_ms = read_index(str(clips.path(name))).audio_ms
+    assert audio_ms is not None
+    count = read_audio(str(clips.path(name)), *audio_ms, out)
+    assert expected.std() > 0.01
     assert count == pytest.approx(len(expected), abs=160)
     same = min(count, len(expected))
     ours = out[:same].astype(np.float32) / 32768
@@ -35,8 +42,9 @@ def test_sound_equals_whispers_own(name: str, data_dir: Path, load_audio: object
     assert np.abs(ours - expected[:same]).max() < 0.01
 
 
-def test_a_window_is_the_same_sound_as_in_the_whole(data_dir: Path) -> None:
-    path = str(data_dir / "jfk.flac")
+@pytest.mark.parametrize("name", ["spoken.flac", *real("jfk.flac")])
+def test_a_window_is_the_same_sound_as_in_the_whole(name: str, clips: ClipLibrary) -> None:
+    path = str(clips.path(name))
     whole, window = np.zeros(200_000, np.int16), np.zeros(200_000, np.int16)
     read_audio(path, 0.0, 11_000.0, whole)
     count = read_audio(path, 4000.0, 7000.0, window)
@@ -49,9 +57,9 @@ def test_a_window_is_the_same_sound_as_in_the_whole(data_dir: Path) -> None:
     assert max(correlations) > 0.97
 
 
-def test_a_full_slot_ends_the_reading(data_dir: Path) -> None:
+def test_a_full_slot_ends_the_reading(clips: ClipLibrary) -> None:
     out = np.zeros(1000, np.int16)
-    assert read_audio(str(data_dir / "jfk.flac"), 0.0, 11_000.0, out) == 1000
+    assert read_audio(str(clips.path("spoken.flac")), 0.0, 11_000.0, out) == 1000
 
 
 def test_no_sound_is_said_so(tmp_path: Path) -> None:
