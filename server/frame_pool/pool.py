@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -181,13 +181,16 @@ class FramePool:
             self._waiters.popleft()
 
     def _take(self, wants: Sequence[Want]) -> Lease | None:
-        """Pin present entries and allocate the rest; None if present is not enough space yet."""
+        """Pin present entries and allocate the rest; None if there is not enough space yet."""
         present = [self._entries[want.key] for want in wants if want.key in self._entries]
         missing = {want.key: want for want in wants if want.key not in self._entries}
         lease = Lease(self, list(dict.fromkeys(present)))
         for entry in lease.entries:
             self._pin(entry)
         made: list[Entry] = []
+        if self._too_full_for(missing.values()):
+            self._roll_back(lease.entries, made)
+            return None
         for want in missing.values():
             slot = self._room(slot_bytes(want.size_bytes))
             if slot is None:
@@ -211,10 +214,13 @@ class FramePool:
             if entry.holds == 0:
                 self._unpin(entry)
 
+    def _too_full_for(self, wants: Iterable[Want]) -> bool:
+        """Whether no eviction could make room: then nothing is to be evicted."""
+        needed_bytes = sum(slot_bytes(want.size_bytes) for want in wants)
+        return self.free_bytes + self.cached_bytes < needed_bytes
+
     def _room(self, size_bytes: int) -> Slot | None:
         """Allocate a slot; evict idle entries until it fits."""
-        if self.free_bytes + self.cached_bytes < size_bytes:
-            return None
         while True:
             slot = self._extents.cut(size_bytes)
             idle = self._idle[True] or self._idle[False]

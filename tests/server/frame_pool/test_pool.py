@@ -198,3 +198,24 @@ def test_what_never_fits_is_refused_immediately() -> None:
             await FramePool(2 * PAGE).lease([want("a"), want("b", 2)])
 
     asyncio.run(scenario())
+
+
+def test_a_lease_that_has_to_wait_evicts_nothing_meanwhile() -> None:
+    async def scenario() -> None:
+        pool = FramePool(PAGES * PAGE)
+        with await pool.lease([want("kept", 6)]) as lease:
+            for entry in lease.claim():
+                fill(entry)
+        with await pool.lease([want("held", 4)]):
+            waiting = asyncio.create_task(pool.lease([want(i, 3) for i in range(5)]))
+            await until_idle()
+            assert not waiting.done()  # 15 pages of 16, of which 4 are held
+            with await asyncio.wait_for(one_of(pool, waiting), 5) as found:
+                assert [entry.state for entry in found.entries] == ["ready"]
+
+    async def one_of(pool: FramePool, waiting: asyncio.Task[Lease]) -> Lease:
+        """Cancel the one that waits, and ask for what was cached before."""
+        waiting.cancel()
+        return await pool.lease([want("kept", 6)])
+
+    asyncio.run(scenario())
