@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ipc.cpus import available_cpus
 from server.cuda_devices import cuda_devices
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ MB = 1 << 20
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_POOL_MB = 64
+MOST_DECODERS = 64
 POOL_MB_PER_DEVICE = 1024
 
 
@@ -60,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings:
     """Read every variable, or its default; raises BadSetting. `tasks` are those installed."""
     env = _Environ(environ)
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cpus()
     devices = env.get("DEVICES", "auto", _devices)
     on_cuda = any(device != "cpu" for device in devices)
     return Settings(
@@ -71,7 +73,11 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         require_gpu=env.get("REQUIRE_GPU", "false", _flag),
         log_level=env.get("LOG_LEVEL", "INFO", _one_of(LOG_LEVELS, str.upper)),
         devices=devices,
-        decode_processes=env.get("DECODE_PROCESSES", str(max(2, cores // 2)), _whole(1, 64)),
+        decode_processes=env.get(
+            "DECODE_PROCESSES",
+            str(min(MOST_DECODERS, max(2, cores // 2))),
+            _whole(1, MOST_DECODERS),
+        ),
         frame_pool_mb=env.get("FRAME_POOL_MB", "", _pool_mb(len(devices))),
         media_roots=env.get("MEDIA_ROOTS", os.getcwd(), _folders),
         max_queued_requests=env.get("MAX_QUEUED_REQUESTS", "64", _whole(1, 100_000)),

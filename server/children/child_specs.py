@@ -56,7 +56,7 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
         device=device,
         cuda_visible_devices=cuda_visible_devices(device),
         precision=_precision(settings, device),
-        threads=settings.cores,
+        threads=_threads(settings, device),
         model_cache_dir=settings.model_cache_dir,
         warm=name != CPU_WORKER,
         tasks={task.name: task.worker for task in installed().values()},
@@ -65,6 +65,17 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
     )
     ready_s = deadlines.READY_WITH_PRELOAD_S if preload else deadlines.READY_S
     return ChildSpec(name, device, entry, config, settings.gpu_concurrency, ready_s)
+
+
+def _threads(settings: Settings, device: str) -> int:
+    """The CPU threads of a worker.
+
+    On a CPU all cores, whatever DEVICES says: the digits of a result depend on their number. CUDA
+    workers share the cores, of which they need few.
+    """
+    if device == "cpu":
+        return settings.cores
+    return max(1, settings.cores // len(settings.devices))
 
 
 def _precision(settings: Settings, device: str) -> str:

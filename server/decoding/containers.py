@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Generator
 from typing import Any
 
 import av
+
+from ipc.cpus import available_cpus
 
 # ffmpeg would also follow playlists, even out of MEDIA_ROOTS, and read devices and images.
 FORMATS = (
@@ -15,7 +16,7 @@ FORMATS = (
     "mpegts,mpegvideo,mxf,nut,ogg,rm,swf,wav,webm,wv"
 )
 # Of a codec: each delays one frame, and a seek waits for all.
-THREADS = min(4, len(os.sched_getaffinity(0)))
+THREADS = min(4, available_cpus())
 READ_BYTES = 1 << 20
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 

@@ -89,3 +89,12 @@ def test_a_bad_value_names_the_variable_the_value_and_what_is_allowed(
     assert message.startswith(f"{name}={value!r}")
     assert allowed in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("cores", "decoders"), [(1, 2), (2, 2), (16, 8), (130, 64), (512, 64)])
+def test_the_default_number_of_decoders_is_allowed_on_any_machine(
+    cores: int, decoders: int, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.settings.available_cpus", lambda: cores)
+    settings = from_environ(environ, TASKS)
+    assert (settings.cores, settings.decode_processes) == (cores, decoders)

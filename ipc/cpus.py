@@ -1,0 +1,59 @@
+"""How many CPUs this process may use: its affinity, and the quota of its control group."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def available_cpus(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> int:
+    """The number of CPUs, at least 1: a quota of 1.5 CPUs counts as 2.
+
+    A container's quota (docker --cpus, a Kubernetes limit) does not show in the affinity.
+    """
+    quotas = [math.ceil(quota) for quota in _quotas(root, own)]
+    return max(1, min([len(os.sched_getaffinity(0)), *quotas]))
+
+
+def _quotas(root: Path, own: Path) -> Iterator[float]:
+    """The quotas in CPUs of this process's group and of all groups around it, v2 and v1."""
+    for line in _lines(own):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            for folder in _upwards(root, path):
+                yield from _quota(_words(folder / "cpu.max"))
+        elif "cpu" in controllers.split(","):
+            for folder in _upwards(root / "cpu", path):
+                words = _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
+                yield from _quota(words)
+
+
+def _upwards(root: Path, path: str) -> Iterator[Path]:
+    """The group's folder, and those above it; in a container its own is mounted as the root."""
+    folder = root / path.lstrip("/")
+    while folder != root:
+        yield folder
+        folder = folder.parent
+    yield root
+
+
+def _quota(words: list[str]) -> Iterator[float]:
+    """Quota and period in µs; "max" or -1 is no quota."""
+    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0:
+        yield int(words[0]) / int(words[1])
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []  # no control groups, or none that this process may see
+
+
+def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
