@@ -7,8 +7,10 @@ process and is discarded with it. The front detects the death by the closed pipe
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
@@ -23,9 +25,13 @@ SPAWN = multiprocessing.get_context("spawn")
 class Endpoint(Generic[Request]):
     """The child's end; passed to its entry point as an argument."""
 
-    def __init__(self, requests: multiprocessing.Queue[bytes], replies: Connection) -> None:
+    def __init__(
+        self, requests: multiprocessing.Queue[bytes], cancels: Connection, replies: Connection
+    ) -> None:
         self._requests = requests
+        self._cancels = cancels
         self._replies = replies
+        self._cancelled: set[int] = set()
 
     def open(self, accepts: Any) -> None:
         """Prepare to decode requests of the union `accepts`. Call once, in the child."""
@@ -38,7 +44,16 @@ class Endpoint(Generic[Request]):
         try:
             return self._decoder.decode(self._requests.get(timeout=timeout_s))
         except queue.Empty:
+            self._cancelled.clear()  # whatever is left in it was answered before
             return None
+
+    def cancelled(self, request_id: int) -> bool:
+        """Whether the front no longer wants this request; to be asked before work on it starts."""
+        while self._cancels.poll():
+            self._cancelled.add(int.from_bytes(self._cancels.recv_bytes(), "little"))
+        wanted = request_id not in self._cancelled
+        self._cancelled.discard(request_id)
+        return not wanted
 
     def send(self, message: FromChild) -> None:
         """Send a reply; thread-safe."""
@@ -53,20 +68,32 @@ class Channel:
     def __init__(self, capacity: int) -> None:
         self._requests: multiprocessing.Queue[bytes] = SPAWN.Queue(capacity)
         self._replies, self._child_replies = SPAWN.Pipe(duplex=False)
+        self._child_cancels, self._cancels = SPAWN.Pipe(duplex=False)
+        os.set_blocking(self._cancels.fileno(), False)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
 
     def endpoint(self) -> Endpoint[object]:
         """The endpoint to pass to the child."""
-        return Endpoint(self._requests, self._child_replies)
+        return Endpoint(self._requests, self._child_cancels, self._child_replies)
 
     def started(self) -> None:
-        """Close our copy of the child's pipe end, so that the child's death closes the pipe."""
+        """Close our copies of the child's pipe ends, so that the child's death closes the pipes."""
         self._child_replies.close()
+        self._child_cancels.close()
 
     def send(self, message: object) -> None:
         """Queue a request; raises queue.Full if the queue is at capacity."""
         self._requests.put_nowait(self._encoder.encode(message))
+
+    def cancel(self, request_id: int) -> None:
+        """Tell the child that a queued request is no longer wanted.
+
+        The child answers it with a Failed; one that it works on already runs to its end. A child
+        that does not read, because it hangs, is not told.
+        """
+        with suppress(BlockingIOError, BrokenPipeError):
+            self._cancels.send_bytes(request_id.to_bytes(8, "little"))
 
     def receive(self) -> FromChild:
         """Wait for the next reply; raises EOFError if the child is dead."""
@@ -79,4 +106,5 @@ class Channel:
         """Discard queued requests. Call only when the child is dead."""
         self._requests.cancel_join_thread()
         self._requests.close()
+        self._cancels.close()
         self._replies.close()

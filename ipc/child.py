@@ -19,6 +19,7 @@ from ipc.messages import Failed, FromChild, Heartbeat, Infer, Load, Ready, Stop,
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
+CANCELLED = "cancelled"  # not a code of the API: no client is left to get it
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def serve(
         if request is None:
             malloc.give_back()
             idle()
+        elif endpoint.cancelled(request.id):
+            endpoint.send(Failed(request.id, CANCELLED, "The request is no longer wanted."))
         else:
             endpoint.send(_answer(request, answer))
 
@@ -113,8 +116,11 @@ def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
     stopped = threading.Event()
     while not stopped.wait(HEARTBEAT_S):
         try:
-            endpoint.send(heartbeat())
+            sign = heartbeat()
+        except Exception:
+            log.exception("the heartbeat's content could not be determined")
+            sign = Heartbeat()
+        try:
+            endpoint.send(sign)
         except OSError:
             os._exit(1)  # the front is dead, or has discarded this process
-        except Exception:
-            log.exception("no heartbeat: its content could not be collected")

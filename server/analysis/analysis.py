@@ -72,7 +72,8 @@ class Analysis:
 
     def _route(self, task: str) -> Route:
         runs_on = installed()[task].runs_on(self._request.tasks[task])
-        return Route(eligible_workers(runs_on, self._settings), self._request.timeout_s)
+        workers = eligible_workers(runs_on, self._settings)
+        return Route(workers, self._settings.request_timeout_s)
 
     def _load(self, name: str) -> Awaitable[ModelInfo]:
         task, options = installed()[name], self._request.tasks[name]

@@ -1,6 +1,7 @@
 """When a child counts as hung: the deadlines of processes and of the messages they work on, in s.
 
-A child that misses one is killed and replaced.
+A child that misses one is killed and replaced. The time of a message runs from when the child
+gets to it. No deadline follows from a client's own timeout, so no client can end a process.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ _BATCH_S = 600.0
 _AFTER_REQUEST_S = 30.0
 
 
-def load_s(request_timeout_s: float) -> float:
+def load_s(longest_request_s: float) -> float:
     """For loading a model, which may include its download."""
-    return request_timeout_s + _AFTER_REQUEST_S
+    return longest_request_s + _AFTER_REQUEST_S
 
 
-def infer_s(subject: Subject, request_timeout_s: float) -> float:
+def infer_s(subject: Subject, longest_request_s: float) -> float:
     """For a batch: frames are few, a window of audio may take as long as the request."""
-    longest_s = request_timeout_s + _AFTER_REQUEST_S
+    longest_s = longest_request_s + _AFTER_REQUEST_S
     return min(_BATCH_S, longest_s) if isinstance(subject, Frames) else longest_s
 
 

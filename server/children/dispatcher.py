@@ -37,10 +37,10 @@ SMOOTHING = 0.3
 
 @dataclass(frozen=True)
 class Route:
-    """Which workers (by name) may answer, and the timeout of the request."""
+    """Which workers (by name) may answer, and how long the deployment lets a request take."""
 
     workers: frozenset[str]
-    timeout_s: float
+    longest_request_s: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Dispatcher:
             if spec.model_key in child.resident:
                 return child.resident[spec.model_key]
         message = Load(next_id(), _request_id(), spec)
-        child, reply = await self._send(route, message, deadlines.load_s(route.timeout_s), None)
+        child, reply = await self._send(
+            route, message, deadlines.load_s(route.longest_request_s), None
+        )
         assert isinstance(reply, Loaded)
         return self._remember(child, spec, reply.model)
 
@@ -83,7 +85,7 @@ class Dispatcher:
         """Apply the model to a subject whose slots `lease` holds; raises Problem."""
         started = time.perf_counter()
         message = Infer(next_id(), _request_id(), spec, subject)
-        deadline_s = deadlines.infer_s(subject, route.timeout_s)
+        deadline_s = deadlines.infer_s(subject, route.longest_request_s)
         child, reply = await self._send(route, message, deadline_s, lease)
         assert isinstance(reply, Inferred)
         elapsed_s = time.perf_counter() - started

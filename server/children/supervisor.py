@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -52,11 +52,20 @@ class ChildSpec:
 
 @dataclass
 class _Flight:
-    """A request that is out, what it holds, and when its child is given up on (monotonic s)."""
+    """A request that is out, what it holds, and how long its child may work on it.
+
+    `started` (monotonic s) is when the child got to it: time in the queue does not count.
+    """
 
     reply: asyncio.Future[FromChild]
-    deadline: float
+    timeout_s: float
     lease: Lease | None
+    started: float | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the child works on it for too long."""
+        return self.started is not None and monotonic() > self.started + self.timeout_s
 
     def land(self) -> None:
         """The process has let go of the request, and so of the slots."""
@@ -72,7 +81,7 @@ class _Incarnation:
     channel: Channel
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    last_sign: float = field(default_factory=time.monotonic)
+    last_sign: float = field(default_factory=lambda: monotonic())
 
 
 class Child:
@@ -123,20 +132,22 @@ class Child:
         reply.add_done_callback(_noticed)
         if lease is not None:
             lease.hold()
-        self._flights[message.id] = _Flight(reply, time.monotonic() + timeout_s, lease)
+        self._flights[message.id] = _Flight(reply, timeout_s, lease)
+        self._start_first()
         self._incarnation.channel.send(message)
+        reply.add_done_callback(lambda _: self._drop(message.id, reply))
         return reply
 
     async def run(self) -> None:
         """Keep a process running: start, watch, bury, start again."""
         early_deaths = 0
         while not self._stopping.is_set():
-            started = time.monotonic()
+            started = monotonic()
             self.failed_starts += 1
             reason = await self._live()
             if self._stopping.is_set():
                 break
-            early_deaths = early_deaths + 1 if time.monotonic() - started < STEADY_AFTER_S else 0
+            early_deaths = early_deaths + 1 if monotonic() - started < STEADY_AFTER_S else 0
             backoff_s = min(FIRST_BACKOFF_S * 2**early_deaths, LONGEST_BACKOFF_S)
             log.error(
                 "child died",
@@ -209,15 +220,15 @@ class Child:
 
     async def _watch(self, incarnation: _Incarnation) -> str:
         """Wait for the process to die, or to deserve it."""
-        ready_deadline = time.monotonic() + self.spec.ready_deadline_s
+        ready_deadline = monotonic() + self.spec.ready_deadline_s
         while not await _wait(incarnation.ended, WATCH_INTERVAL_S):
-            now = time.monotonic()
+            now = monotonic()
             if not incarnation.ready.is_set():
                 if now > ready_deadline:
                     return f"not ready within {self.spec.ready_deadline_s:.0f} s"
             elif now - incarnation.last_sign > deadlines.HEARTBEAT_S:
                 return f"no sign of life for {deadlines.HEARTBEAT_S:.0f} s"
-            elif any(now > flight.deadline for flight in self._flights.values()):
+            elif any(flight.overdue for flight in self._flights.values()):
                 return "a request missed its deadline"
         return "the process ended"
 
@@ -234,7 +245,7 @@ class Child:
     def _receive(self, incarnation: _Incarnation, message: FromChild) -> None:
         if incarnation is not self._incarnation:
             return  # it was given up already
-        incarnation.last_sign = time.monotonic()
+        incarnation.last_sign = monotonic()
         match message:
             case Ready():
                 self.device_name = message.device_name
@@ -253,10 +264,24 @@ class Child:
                 self.heartbeat = message
             case _:
                 flight = self._flights.pop(message.id)
+                self._start_first()
                 flight.land()
                 if not flight.reply.done():
                     flight.reply.set_result(message)
                 self._changed()
+
+    def _start_first(self) -> None:
+        """A child works on its requests one after another: its time for the oldest runs."""
+        flight = next(iter(self._flights.values()), None)
+        if flight is not None and flight.started is None:
+            flight.started = monotonic()
+
+    def _drop(self, message_id: int, reply: asyncio.Future[FromChild]) -> None:
+        """Nobody waits for a reply any more: a request that is still queued need not be run."""
+        flight = self._flights.get(message_id)
+        queued = flight is not None and flight.started is None
+        if queued and reply.cancelled() and self._incarnation is not None:
+            self._incarnation.channel.cancel(message_id)
 
     def _bury(self) -> None:
         """The process is dead: nobody holds its slots any more."""

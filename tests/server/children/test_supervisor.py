@@ -1,0 +1,146 @@
+"""Requests that a child has not got to yet: a real child, and a clock of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from ipc.files import FileRef
+from ipc.messages import Probe, Probed
+from server.children import supervisor
+from server.children.supervisor import Child, ChildDied, ChildSpec
+
+Script = Callable[[Child, Path], Awaitable[None]]
+
+
+class Clock:
+    """Runs as the real one, and can be put forward."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+        self._real = supervisor.monotonic
+        self._read = asyncio.Event()
+
+    def __call__(self) -> float:
+        self._read.set()
+        return self._real() + self.ahead_s
+
+    async def readings(self, count: int) -> None:
+        """Wait until the supervisor has looked at the clock so often."""
+        for _ in range(count):
+            self._read.clear()
+            await self._read.wait()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(supervisor, "monotonic", clock)
+    return clock
+
+
+def run(script: Script, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run `script` on a child that is ready."""
+    support = Path(__file__).parents[2] / "support"
+    monkeypatch.setenv("PYTHONPATH", str(support))
+    for name in ("first", "second"):
+        os.mkfifo(folder / name)
+
+    async def main() -> None:
+        changed = asyncio.Event()
+        spec = ChildSpec("child-0", "cpu", "blocking_child:main", None, capacity=2)
+        child = Child(spec, "WARNING", changed.set)
+        running = asyncio.create_task(child.run())
+        try:
+            while child.state != "ready":
+                changed.clear()
+                await asyncio.wait_for(changed.wait(), 60)
+            await asyncio.wait_for(script(child, folder), 60)
+        finally:
+            await child.stop()
+            await running
+
+    asyncio.run(main())
+
+
+def probe(number: int, path: Path) -> Probe:
+    return Probe(number, "", FileRef(str(path), 0, 0, 0, 0))
+
+
+def go_on(path: Path) -> None:
+    """Let the child end this request, once it gets to it."""
+    os.write(os.open(path, os.O_RDWR), b"!")  # stays open, and so does the byte in it
+
+
+def test_time_in_the_queue_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    async def script(child: Child, folder: Path) -> None:
+        pid = child.pid
+        first = child.send(probe(1, folder / "first"), timeout_s=1000)
+        second = child.send(probe(2, folder / "second"), timeout_s=5)
+        clock.ahead_s = 10
+        await clock.readings(4)
+        go_on(folder / "first")
+        assert isinstance(await first, Probed)
+        go_on(folder / "second")
+        assert isinstance(await second, Probed)
+        assert (child.pid, child.restarts) == (pid, 0)
+
+    run(script, tmp_path, monkeypatch)
+
+
+def test_a_child_that_works_for_too_long_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    async def script(child: Child, folder: Path) -> None:
+        first = child.send(probe(1, folder / "first"), timeout_s=5)
+        second = child.send(probe(2, folder / "second"), timeout_s=1000)
+        clock.ahead_s = 10
+        with pytest.raises(ChildDied) as at_work:
+            await first
+        with pytest.raises(ChildDied) as queued:
+            await second
+        assert (at_work.value.running, queued.value.running) == (True, False)
+        assert child.restarts == 1
+
+    run(script, tmp_path, monkeypatch)
+
+
+def test_a_queued_request_that_nobody_waits_for_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(child: Child, folder: Path) -> None:
+        first = child.send(probe(1, folder / "first"), timeout_s=1000)
+        dropped = child.send(probe(2, folder / "second"), timeout_s=1000)
+        dropped.cancel()
+        await asyncio.sleep(0)  # the future's callbacks run
+        go_on(folder / "first")
+        await first
+        os.mkfifo(folder / "third")
+        third = child.send(probe(3, folder / "third"), timeout_s=1000)
+        go_on(folder / "third")
+        await third
+        assert (folder / "worked-on").read_text().split() == ["first", "third"]
+        assert child.in_flight == 0
+
+    run(script, tmp_path, monkeypatch)
+
+
+def test_a_request_at_work_that_nobody_waits_for_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(child: Child, folder: Path) -> None:
+        first = child.send(probe(1, folder / "first"), timeout_s=1000)
+        second = child.send(probe(2, folder / "second"), timeout_s=1000)
+        first.cancel()
+        go_on(folder / "first")
+        go_on(folder / "second")
+        assert isinstance(await second, Probed)
+        assert child.restarts == 0
+
+    run(script, tmp_path, monkeypatch)
