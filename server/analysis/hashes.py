@@ -1,4 +1,4 @@
-"""Where an answer comes from: the file's content, the request's configuration."""
+"""The two hashes of a response: `input_hash` of the file and `config_hash` of the request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Identity = tuple[int, int, int, int]
 
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
-HASHED_AT_ONCE = 4  # threads of their own: a stalled disk must not hold up anything else
+HASHED_AT_ONCE = 4  # in a separate thread pool: a stalled disk must not block other work
 
 
 def input_hash(path: Path) -> str:
@@ -32,9 +32,9 @@ def input_hash(path: Path) -> str:
 
 
 class InputHashes:
-    """The hashes of files, each read once as long as it stays as it is.
+    """The hashes of files; an unchanged file is read only once.
 
-    A file is known by device, inode, size and time of change.
+    Device, inode, size and modification time identify a file.
     """
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class InputHashes:
         self._reading: dict[Identity, asyncio.Future[str]] = {}
 
     def remember(self, path: str, digest: str) -> None:
-        """Note a hash that was computed elsewhere."""
+        """Store a hash that was computed elsewhere."""
         self._known[_identity(path)] = digest
         while len(self._known) > FILES_REMEMBERED:
             self._known.popitem(last=False)
 
     async def of(self, path: str, expected: str | None) -> str:
-        """The file's XXH64; raises Problem (input_hash_mismatch) where it is not `expected`."""
+        """Return the file's XXH64; raises Problem (input_hash_mismatch) if it is not `expected`."""
         try:
             digest = self._known.get(_identity(path)) or await self._read(path)
         except OSError as error:
@@ -59,13 +59,13 @@ class InputHashes:
         if expected is not None and expected.lower() != digest:
             raise Problem(
                 "input_hash_mismatch",
-                f"The file's XXH64 is {digest}, not {expected}: it is not the file that the "
-                "request means, or it has changed.",
+                f"The file's XXH64 is {digest}, not {expected}: the path leads to another file, "
+                "or the file has changed.",
             )
         return digest
 
     async def _read(self, path: str) -> str:
-        """Hash the file, in a thread; those who ask for it meanwhile wait for the same reading."""
+        """Hash the file in a thread; concurrent calls for the same file await the same result."""
         identity = _identity(path)
         if identity not in self._reading:
             loop = asyncio.get_running_loop()
