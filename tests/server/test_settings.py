@@ -1,4 +1,4 @@
-"""Every variable of the contract, its default and its limits."""
+"""Every setting, its default and its limits."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def model(weights_dir: Path) -> Ocr:
 
 @pytest.fixture(scope="module")
 def reader(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> easyocr.Reader:
-    """EasyOCR's Reader, unquantized, made to take our stand-ins for its own weights."""
+    """EasyOCR's Reader, unquantized, patched to accept the stand-ins as its own weights."""
     models = [config.detection_models, *config.recognition_models.values()]
     md5 = {entry["filename"]: entry["md5sum"] for group in models for entry in group.values()}
     with pytest.MonkeyPatch.context() as patch:
@@ -57,7 +57,7 @@ def reader(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> easyo
 
 @pytest.fixture(scope="module")
 def pictures(data_dir: Path) -> list[np.ndarray]:
-    """Pictures of text, small, as RGB, of sizes that CRAFT takes without padding.
+    """Small RGB images of text, of sizes that CRAFT accepts without padding.
 
     `readtext` itself fails on text found in the padding alone, and stand-ins may find it there.
     """
@@ -68,7 +68,7 @@ def pictures(data_dir: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def cars(data_dir: Path) -> list[np.ndarray]:
-    """Three frames of one clip, small, as RGB."""
+    """Three small RGB frames of one clip."""
     with av.open(str(data_dir / "car-detection.mp4")) as clip:
         frames = [frame for i, frame in zip(range(161), clip.decode(video=0), strict=False)]
     return [narrow(frame.to_ndarray(format="rgb24"), 320) for frame in frames[::80]]
@@ -84,7 +84,7 @@ def corners(item: TextDetection) -> np.ndarray:
 
 
 def assert_same(items: list[TextDetection], read: list[tuple]) -> None:
-    """The items of one frame are what `readtext` gave, in order of confidence."""
+    """The items of one frame equal the result of `readtext`, in order of confidence."""
     left = list(items)
     for polygon, text, confidence in read:
         same = [

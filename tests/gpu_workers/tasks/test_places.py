@@ -1,4 +1,4 @@
-"""Places against a plain torchvision forward with the authors' transform."""
+"""Places against a plain torchvision forward pass with the authors' transform."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def plain_forward(folder: Path, frames: list[np.ndarray]) -> torch.Tensor:
 
 
 def categories(data_dir: Path) -> list[str]:
-    """The authors' names of the categories, as in `/a/airfield`."""
+    """The authors' category names, such as `/a/airfield`."""
     return (data_dir / "categories_places365.txt").read_text().split()[::2]
 
 
@@ -103,7 +103,7 @@ def test_every_probability_equals_a_plain_forward(
 def test_the_first_ten_vote_on_indoors(folder: Path, data_dir: Path, tmp_path, frame_store, frames):
     copy_lists(folder, tmp_path)
     (tmp_path / NETWORK).symlink_to(folder / NETWORK)
-    settings = np.arange(365) % 2  # by turns, so that the frames differ
+    settings = np.arange(365) % 2  # alternating, so that the frames differ
     lines = [f"{name} {1 + io}\n" for name, io in zip(categories(data_dir), settings, strict=True)]
     (tmp_path / "IO_places365.txt").write_text("".join(lines))
     best = plain_forward(folder, frames).argsort(1, descending=True)[:, :10].numpy()

@@ -1,4 +1,4 @@
-"""Frames as both engines read them, against PyAV's own decode."""
+"""The frames of both engines against PyAV's plain decode."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_both_engines_give_the_same_bytes_in_any_order(data_dir: Path) -> None:
 
 
 class Counting(PyavReader):
-    """Counts the frames that the codec gives out."""
+    """Counts the frames that the codec returns."""
 
     decoded = 0
 
@@ -102,7 +102,7 @@ class Counting(PyavReader):
 
 
 def test_what_is_left_out_is_missed_by_nobody(data_dir: Path) -> None:
-    """Few frames, then the ones beside them, after a read that was broken off as well."""
+    """Few frames, then their neighbours, also after an aborted read."""
     path = data_dir / "bottle-detection.mp4"
     truth = decode_all(path)
     index = read_index(str(path)).video
@@ -143,7 +143,7 @@ def test_what_decord_cannot_open_is_read_by_pyav(data_dir: Path) -> None:
 
 
 def test_a_damaged_file_gives_what_is_there(data_dir: Path) -> None:
-    """Its packet 48 or so cannot be decoded; the frames around it can."""
+    """About packet 48 cannot be decoded; the frames around it can."""
     frames = read(data_dir / "corrupted.mp4", "decord", list(range(50)))
     assert 45 <= len(frames) < 50
 
