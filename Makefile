@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt overrides.txt
 		--override overrides.txt --compile-bytecode --editable '.$(EXTRAS)'
 	touch $@
 
-demo: install ## Start the service, ask it six questions about a made clip, show the answers
+demo: install ## Run all six tasks on a generated clip, and show the results
 	$(BIN)/python -m bench.demo
 
 serve: install ## Run the service in the foreground

@@ -1,4 +1,4 @@
-"""What the module of every task provides: a spec, and a model that is applied in three steps."""
+"""Defines the worker's side of a task: a module with a spec, and a model with three steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class InvalidSpec(ValueError):
-    """The model cannot do what a field of the request asks for; the message says what it can."""
+    """The model does not support the value of a field; the message says what it supports."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class InvalidSpec(ValueError):
 class Runtime:
     """Where models run: `device_name` is cpu or cuda:0, `precision` fp32, fp16 or bf16.
 
-    torch is imported by the first task that asks for it: scene detection never does.
+    `device` and `dtype` import torch on first use; scene detection never uses them.
     """
 
     device_name: str
@@ -38,14 +38,14 @@ class Runtime:
 
     @cached_property
     def device(self) -> torch.device:
-        """The device as torch has it."""
+        """The device as a torch object."""
         import torch
 
         return torch.device(self.device_name)
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """What the weights are kept in."""
+        """The data type of the weights."""
         import torch
 
         return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[
@@ -54,25 +54,25 @@ class Runtime:
 
 
 class Model(Protocol):
-    """A resident model. `infer` holds the device's share of the work, so it can be timed apart."""
+    """A resident model. `infer` has the work of the device, so it can be timed separately."""
 
     info: ModelInfo
 
     def preprocess(self, spec: Any, subject: Any, arena: ArenaView) -> Any:
-        """Turn the pixels or the audio of `subject` into the network's input."""
+        """Convert the pixels or the audio of `subject` to the network's input."""
 
     def infer(self, spec: Any, inputs: Any) -> Any:
         """Run the network."""
 
     def postprocess(self, spec: Any, subject: Any, outputs: Any) -> Any:
-        """Turn the network's output into the task's result, which msgspec can encode."""
+        """Convert the network's output to the task's result, which msgspec can encode."""
 
 
 class TaskModule(Protocol):
-    """The worker's side of a task: a module that the front's side names."""
+    """The worker's side of a task: the module that `Task.worker` names."""
 
     Spec: type[msgspec.Struct]
-    """What a request asks of the model: the fields that it needs of the task's options."""
+    """The fields of the task's options that the model needs."""
 
     def load(self, spec: Any, runtime: Runtime) -> Model:
         """Load the model; raises ModelUnavailable, InvalidSpec."""

@@ -1,4 +1,4 @@
-"""What a response says of the model that answered: weights, device, precision, versions."""
+"""Describes a model for the response: weights, device, precision, versions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 
 def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries: str) -> ModelInfo:
-    """Describe a loaded model; `libraries` are the installed packages that its numbers depend on.
+    """Describe a loaded model; its numbers depend on the installed packages `libraries`.
 
-    `weights` is None for a model without any, which runs on the CPU in fp32 whatever `runtime`
-    says.
+    `weights` is None for a model without weights, which always runs on the CPU in fp32.
     """
     return ModelInfo(
         model_name=name,
@@ -29,7 +28,7 @@ def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries:
 
 
 def _version(library: str) -> str:
-    if library == "opencv":  # two packages provide it, and the one installed last is the one run
+    if library == "opencv":  # two packages provide it; the one installed last is imported
         import cv2
 
         return str(cv2.__version__)

@@ -1,4 +1,4 @@
-"""Applying a model to a batch, in halves where the device's memory is too small for all of it."""
+"""Applies a model to a batch, and halves the batch if the device runs out of memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 
 def apply(model: Model, spec: Any, subject: Subject, arena: ArenaView) -> list[Any]:
-    """Run the three steps of `model` on `subject`; returns one result, or one for each part.
+    """Run the three steps of `model` on `subject`; return one result, or one per part.
 
-    On CUDA out of memory the batch is halved; one frame that still does not fit is tried again
-    with the cache emptied; after that, or when the device itself fails, the process ends, and the
-    front tries a fresh one.
+    If CUDA runs out of memory, the batch is halved; a single frame is retried with the cache
+    emptied. If this fails too, or if the device fails, the process exits, and the front replaces
+    it.
     """
     if "torch" not in sys.modules:
         return [run(model, spec, subject, arena)]
@@ -32,7 +32,7 @@ def apply(model: Model, spec: Any, subject: Subject, arena: ArenaView) -> list[A
         raise SystemExit(1) from None
     except torch.OutOfMemoryError:
         log.warning("out of device memory", extra={"model": model.info.model_name})
-    # The traceback keeps the batch's tensors alive: free memory only once it is gone.
+    # The traceback keeps the batch's tensors alive: free memory only after it is deleted.
     gc.collect()
     torch.cuda.empty_cache()
     if isinstance(subject, Frames) and len(subject.refs) - subject.context > 1:
@@ -52,7 +52,7 @@ def run(model: Model, spec: Any, subject: Subject, arena: ArenaView) -> Any:
 
 
 def _halves(subject: Frames) -> tuple[Frames, Frames]:
-    """Two batches of about the same size, each with its context."""
+    """Two batches of about equal size, each with its context frames."""
     refs, context = subject.refs, subject.context
     middle = (len(refs) + context) // 2
     return Frames(refs[:middle], context), Frames(refs[middle - context :], context)

@@ -1,4 +1,4 @@
-"""The models that are resident in this worker, by task."""
+"""Keeps the models of this worker resident: loads them on first use, with LRU eviction."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ UNLOADABLE = (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.Unpi
 
 
 class Registry:
-    """The resident models of one worker: loaded when first needed, evicted least recently used.
+    """The resident models of one worker.
 
-    `tasks` maps each task's name to its module. `failures` says of model names why they could not
-    be loaded when they were last needed.
+    `tasks` maps each task's name to its module. `failures` maps the names of models whose last
+    loading failed to the reason.
     """
 
     def __init__(self, tasks: Mapping[str, str], runtime: Runtime) -> None:
@@ -32,7 +32,7 @@ class Registry:
         self.failures: dict[str, str] = {}
 
     def get(self, wanted: TaskSpec) -> tuple[Model, Any]:
-        """The model, loaded if need be, and its spec; raises ModelUnavailable, InvalidSpec."""
+        """The model, loaded if needed, and its spec; raises ModelUnavailable, InvalidSpec."""
         module = cast(TaskModule, importlib.import_module(self._tasks[wanted.task]))
         spec = msgspec.msgpack.decode(wanted.options, type=module.Spec)
         key = wanted.model_key

@@ -1,4 +1,4 @@
-"""A worker process: pinned to one device, models resident, tasks pulled from its queue."""
+"""The worker process: pinned to one device, keeps models resident, runs tasks from its queue."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
-    """Pin to the device, warm up, say ready, answer tasks until told to stop."""
+    """Pin the process to its device, warm up, report ready, answer requests until `Stop`."""
     pin(config)
     device_name = warm_up(config) if config.warm else "cpu"
     worker = Worker(config)
@@ -46,36 +46,36 @@ def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
 
 
 def pin(config: WorkerConfig) -> None:
-    """Leave this process one device and its share of the cores; before torch is imported."""
+    """Set this process's device and number of threads. Call before torch is imported."""
     os.environ["CUDA_VISIBLE_DEVICES"] = config.cuda_visible_devices
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
-    # Threads that spin while they wait would take from the decoders what these need to go on.
+    # Threads that spin while they wait would take CPU time from the decoders.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ["YOLO_OFFLINE"] = "1"  # ultralytics looks for the network when it is imported
+    os.environ["YOLO_OFFLINE"] = "1"  # otherwise ultralytics checks the network at import
     os.environ["YOLO_CONFIG_DIR"] = str(Path(config.model_cache_dir, "ultralytics"))
 
 
 def warm_up(config: WorkerConfig) -> str:
-    """Import torch and wake the device; returns the device's name.
+    """Import torch and initialise the device; return the device's name.
 
-    Raises RuntimeError where the device cannot be used.
+    Raises RuntimeError if the device cannot be used.
     """
-    gc.disable()  # an import is all new objects and no garbage: looking for it takes a seventh
+    gc.disable()  # an import creates no garbage: collections would take 14 % of its time
     import torch
 
-    gc.freeze()  # nor are they worth looking through ever again
+    gc.freeze()  # these objects live until exit: no collection needs to scan them
     gc.enable()
     torch.set_num_threads(config.threads)
     if config.device == "cpu":
         return "cpu"
-    torch.backends.cudnn.allow_tf32 = False  # fp32 is to mean fp32
+    torch.backends.cudnn.allow_tf32 = False  # fp32 must not become TF32
     torch.backends.cudnn.deterministic = True
     torch.zeros(1, device="cuda:0")
     return torch.cuda.get_device_name(0)
 
 
 class Worker:
-    """Answers the front's requests with the models that are resident here."""
+    """Answers the front's requests with its resident models."""
 
     def __init__(self, config: WorkerConfig) -> None:
         device = "cpu" if config.device == "cpu" else "cuda:0"
@@ -85,7 +85,7 @@ class Worker:
         self._arena = ArenaView(config.arena)
 
     def preload(self) -> dict[str, ModelInfo]:
-        """Load what the deployment wants at hand; what cannot be had is left to health to tell."""
+        """Load the models of PRELOAD; `/health` reports those that are unavailable."""
         loaded = {}
         for spec in self._config.preload:
             try:
@@ -95,7 +95,7 @@ class Worker:
         return loaded
 
     def answer(self, request: Load | Infer) -> FromChild:
-        """Load a model, or apply one; raises child.TaskError with the contract's code."""
+        """Load or apply a model; raises child.TaskError with an API error code."""
         try:
             model, spec = self._registry.get(request.spec)
             if isinstance(request, Load):
@@ -111,7 +111,7 @@ class Worker:
         return Inferred(request.id, results, model.info, round(elapsed_ms, 3))
 
     def heartbeat(self) -> Heartbeat:
-        """The device's memory, and what is known of the default models."""
+        """The device's memory, and the state of the default models."""
         used, total = self._memory()
         return Heartbeat(used, total, self._model_states())
 
@@ -127,7 +127,7 @@ class Worker:
         return {name: self._model_state(name, task) for task, name in self._config.default_models}
 
     def _model_state(self, name: str, task: str) -> str:
-        """Ready, missing, or failed and why; a file that will not load counts as failed."""
+        """Return ready, missing, or failed with the reason, also if the file cannot be loaded."""
         if (why := self._registry.failures.get(name)) is not None:
             return f"failed: {why}"
         try:

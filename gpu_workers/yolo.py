@@ -87,7 +87,7 @@ class Yolo:
     ) -> Boxes:
         """Detect objects with a confidence above `confidence` in a letterboxed batch.
 
-        Raises UnknownClass if `classes`, the labels to keep, contains one that the model lacks.
+        Raises InvalidSpec if `classes`, the labels to keep, contains one that the model lacks.
         """
         class_ids = None if classes is None else self._class_ids(classes)
         found = non_max_suppression(

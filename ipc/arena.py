@@ -7,10 +7,10 @@ workers read-only. It has no header: only the front tracks which bytes are in us
 
     offset 0                                                              size_bytes
     +----------------+--------+----------------+---------------------+----------+
-        | frame 0        |(free)  | frame 30       | audio               | (free)   |
+    | frame 0        |(free)  | frame 30       | audio               | (free)   |
     | 1080x1920x3 u8 |        | 1080x1920x3 u8 | samples x int16     |          |
     +----------------+--------+----------------+---------------------+----------+
-        ^ every slot starts on a page (4096 bytes); its end is rounded up to a page
+    ^ every slot starts on a page (4096 bytes); its end is rounded up to a page
 
 A slot holds either one RGB frame, (height, width, 3) uint8, top row first, without padding, or
 mono 16 kHz audio as int16.

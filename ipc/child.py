@@ -95,11 +95,11 @@ def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
 
 
 def _internal_error(request: Any) -> str:
-    """What a client learns of a fault of ours; the log has the exception."""
+    """The error text of a fault of the service; only the log has the exception."""
     what = request.spec.task if isinstance(request, Load | Infer) else activity(request)
     return (
-        f"The service failed at {what!r}, in a way that it should not. Its log has the details "
-        "under this request's X-Request-ID; please report them."
+        f"The service failed unexpectedly at {what!r}. Its log has the details under this "
+        "request's X-Request-ID; please report them."
     )
 
 

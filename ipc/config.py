@@ -1,4 +1,4 @@
-"""What the front passes to its children when it starts them."""
+"""The configuration that the front passes to its children at their start."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ipc.messages import TaskSpec
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """A worker's part of the settings.
+    """The settings of a worker.
 
-    `cuda_visible_devices` is the one device that it may see, empty on the CPU. `tasks` maps each
-    task's name to the module that loads its models. A `warm` worker imports torch before it says
-    ready; the others import it when a task first needs it. `preload` lists the models to load
-    before that. `default_models` are the (task, file) pairs whose state the heartbeat reports.
+    `cuda_visible_devices` is its only visible device, empty on the CPU. `tasks` maps each task's
+    name to the module that loads its models. A `warm` worker imports torch before it reports ready;
+    others import it when a task first needs it. `preload` are the models to load before it reports
+    ready. `default_models` are the (task, file) pairs whose state the heartbeat reports.
     """
 
     arena: str
@@ -29,6 +29,6 @@ class WorkerConfig(msgspec.Struct, frozen=True):
 
 
 class DecoderConfig(msgspec.Struct, frozen=True):
-    """A decoder's part of the settings."""
+    """The settings of a decoder."""
 
     arena: str

@@ -1,8 +1,8 @@
 """Messages between the front and its children: frozen tagged structs, grouped by direction.
 
-Pixels and audio never travel in a message; a `FrameRef` or an `AudioRef` says where they are in
-the arena. Every request carries an `id` that its reply repeats. What belongs to one task alone (its
-spec, its results) travels encoded, and is decoded with the task's own types.
+Messages carry no pixels or audio: a `FrameRef` or an `AudioRef` says where they are in the arena.
+Every request has an `id` that its reply repeats. The spec and the results of a task are encoded,
+and are decoded with the task's own types.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import msgspec
 
 from ipc.files import FileRef
 
-# What a task works on.
+# The input of a task.
 
 
 class FrameRef(msgspec.Struct, frozen=True, gc=False):
-    """Where a frame lies in the arena: (height, width, 3) RGB bytes from `offset`."""
+    """Where a frame is in the arena: (height, width, 3) RGB bytes from `offset`."""
 
     offset: int
     height: int
@@ -35,7 +35,7 @@ class AudioRef(msgspec.Struct, frozen=True, gc=False):
 class Frames(msgspec.Struct, frozen=True, tag=True):
     """One chunk of a video, in frame order.
 
-    The first `context` frames serve comparison only; no result is wanted for them.
+    The first `context` frames are for comparison only; the result does not include them.
     """
 
     refs: tuple[FrameRef, ...]
@@ -49,7 +49,7 @@ class Audio(msgspec.Struct, frozen=True, tag=True):
 
 
 class Gathered(msgspec.Struct, frozen=True, tag=True):
-    """What a task's fold gathered from all chunks: a struct of the task's own, encoded."""
+    """The data that a task's fold gathered from all chunks: an encoded struct of the task."""
 
     data: msgspec.Raw
 
@@ -58,7 +58,7 @@ Subject = Frames | Audio | Gathered
 
 
 class TaskSpec(msgspec.Struct, frozen=True):
-    """Which model to use, and how: `options` is a struct of the task's own, encoded.
+    """Which model to use, and how: `options` is an encoded struct of the task.
 
     `model_key` identifies a resident model.
     """
@@ -89,7 +89,7 @@ class Infer(msgspec.Struct, frozen=True, tag=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
-    """Finish what is queued, then exit."""
+    """Finish the queued requests, then exit."""
 
 
 ToWorker = Load | Infer | Stop
@@ -99,7 +99,7 @@ ToWorker = Load | Infer | Stop
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
-    """Say what a file holds, and which of its frames lie in [start_ms, end_ms)."""
+    """Index a file, and find its frames in [start_ms, end_ms)."""
 
     id: int
     request_id: str
@@ -109,7 +109,7 @@ class Probe(msgspec.Struct, frozen=True, tag=True):
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
-    """One frame wanted, and the slot to write it to, scaled to (height, width)."""
+    """One requested frame, and the slot to write it to, scaled to (height, width)."""
 
     frame_index: int
     offset: int
@@ -118,7 +118,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decode(msgspec.Struct, frozen=True, tag=True):
-    """Write `targets`, which are in frame order, into their slots."""
+    """Decode `targets`, which are in frame order, into their slots."""
 
     id: int
     request_id: str
@@ -127,7 +127,7 @@ class Decode(msgspec.Struct, frozen=True, tag=True):
 
 
 class DecodeAudio(msgspec.Struct, frozen=True, tag=True):
-    """Write up to `capacity` samples of the sound in [start_ms, end_ms) at `offset`."""
+    """Write up to `capacity` samples of the audio in [start_ms, end_ms) at `offset`."""
 
     id: int
     request_id: str
@@ -142,7 +142,7 @@ ToDecoder = Probe | Decode | DecodeAudio | Stop
 
 
 def activity(request: ToWorker | ToDecoder) -> str:
-    """What a child does for a request, in one word for its log."""
+    """What a child does for a request, in one word for the log."""
     return request.spec.task if isinstance(request, Infer) else type(request).__name__.lower()
 
 
@@ -150,7 +150,7 @@ def activity(request: ToWorker | ToDecoder) -> str:
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """Which weights answered, and how they were run."""
+    """The weights of a model, and how it runs."""
 
     model_name: str
     weights_sha256: str | None
@@ -161,7 +161,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The child has started; `device_name` is what it runs on, `models` what it has loaded."""
+    """The child has started; `device_name` is its device, `models` are those it has loaded."""
 
     pid: int
     device_name: str
@@ -169,9 +169,9 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):
-    """The child's interpreter still runs; memory is the device's, zero without one.
+    """The child's interpreter is running; memory is that of the device, zero without one.
 
-    `models` says of each default model of the child's tasks: ready, missing, or failed and why.
+    `models` maps each default model of the child's tasks to ready, missing, or failed and why.
     """
 
     memory_used_bytes: int = 0
@@ -180,7 +180,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The request cannot be answered: `code` is one of the contract's, `detail` a sentence.
+    """The request failed: `code` is an API error code, `detail` a sentence.
 
     `field` names the field of the client's request that is at fault, if one is.
     """
@@ -199,9 +199,9 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Inferred(msgspec.Struct, frozen=True, tag=True):
-    """The results of one `Infer`, encoded, and the model that gave them.
+    """The encoded results of one `Infer`, and the model that produced them.
 
-    There is one result, or several in frame order where the worker had to split the batch.
+    There is one result, or several in frame order if the worker had to split the batch.
     """
 
     id: int
@@ -211,7 +211,7 @@ class Inferred(msgspec.Struct, frozen=True, tag=True):
 
 
 class VideoInfo(msgspec.Struct, frozen=True):
-    """What a file holds, as responses say it; sizes are of the upright frame."""
+    """The properties of a video in responses; the size is that of the upright frame."""
 
     width: int
     height: int
@@ -221,10 +221,10 @@ class VideoInfo(msgspec.Struct, frozen=True):
 
 
 class MediaRange(msgspec.Struct, frozen=True):
-    """The part of a file that was asked about, in presentation times.
+    """The requested part of a file, in presentation times.
 
-    Its frames are `first_frame` to `end_frame` (exclusive), none without a picture. Its sound goes
-    from `audio_start_ms` to `audio_end_ms`, null without sound.
+    Its frames are `first_frame` to `end_frame` (exclusive), none without a video stream. Its audio
+    is from `audio_start_ms` to `audio_end_ms`, None without an audio stream.
     """
 
     first_frame: int
@@ -236,7 +236,7 @@ class MediaRange(msgspec.Struct, frozen=True):
 
 
 class Probed(msgspec.Struct, frozen=True, tag=True):
-    """The answer to a `Probe`."""
+    """The reply to a `Probe`."""
 
     id: int
     video: VideoInfo
@@ -244,7 +244,7 @@ class Probed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):
-    """The frames written, in order; fewer than asked for where the file is damaged."""
+    """The frames written, in order; fewer than requested if the file is damaged."""
 
     id: int
     frames: tuple[FrameRef, ...]
@@ -253,7 +253,7 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
 
 
 class AudioDecoded(msgspec.Struct, frozen=True, tag=True):
-    """The sound written."""
+    """The audio written."""
 
     id: int
     ref: AudioRef

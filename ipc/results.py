@@ -1,4 +1,4 @@
-"""The items of responses: what workers send, and what clients get."""
+"""The items of responses, which workers send and clients receive."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Classification(msgspec.Struct, frozen=True, gc=False):
-    """The likeliest places of one frame; `indoor` is the weighted vote of the predictions."""
+    """The most likely places of one frame; `indoor` is the vote of the first ten categories."""
 
     frame_index: int
     timestamp_ms: int
@@ -67,7 +67,7 @@ class Word(msgspec.Struct, frozen=True, gc=False):
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
-    """One stretch of speech; `words` is null unless word timestamps were asked for."""
+    """One segment of speech; `words` is null unless `word_timestamps` was requested."""
 
     start_ms: int
     end_ms: int
@@ -85,21 +85,21 @@ class Scene(msgspec.Struct, frozen=True, gc=False):
 
 
 class Transcript(msgspec.Struct, frozen=True):
-    """The speech of one window, by time, and its language: an ISO 639-1 code, null for silence."""
+    """The speech of one window, by time, and its language (ISO 639-1); None if nobody speaks."""
 
     language: str | None
     segments: list[Segment]
 
 
 class Changes(msgspec.Struct, frozen=True, tag=True):
-    """The times of a chunk's frames, and of those that differ from the frame before them."""
+    """The times of a chunk's frames, and of those that differ from the previous frame."""
 
     frames_ms: list[float]
     changes_ms: list[float]
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """Every frame time of the analysed range, and the changes found among them."""
+    """The times of all frames of the analysed range, and of the changes among them."""
 
     frames_ms: list[float]
     changes_ms: list[float]

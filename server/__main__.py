@@ -1,4 +1,4 @@
-"""`python -m server`: serve on HOST:PORT until told to stop."""
+"""`python -m server`: serve on HOST:PORT until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ GRACE_S = 30
 
 
 def main(worker_entry: str = child_specs.WORKER) -> None:
-    """Run the one front process; exits 0 when asked to stop, after in-flight requests."""
-    # uvicorn raises the signal again once it has shut down; that is how this process ends well.
+    """Run the front process; exit with code 0 on SIGTERM, after in-flight requests."""
+    # uvicorn raises the signal again after its shutdown; these handlers then exit with code 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     app = create_app(worker_entry=worker_entry)

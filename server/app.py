@@ -1,4 +1,4 @@
-"""The ASGI application: settings in, routes and their service out."""
+"""Creates the ASGI application: settings, service, routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from server.service import Service
 from server.settings import BadSetting, Settings, from_environ
 from server.tasks.registry import BadTask, installed
 
-STARTUP_FAILURE = 3  # uvicorn's: a supervisor that sees it does not start the process again
+STARTUP_FAILURE = 3  # uvicorn's exit code, after which its supervisor does not restart the process
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def create_app(
 ) -> Starlette:
     """The service as an ASGI app, configured from the environment unless `settings` are given.
 
-    Exits with one line on standard error where it cannot be started.
+    Exits with one line on standard error if it cannot be started.
     """
     if multiprocessing.parent_process() is not None:
         log.error(
@@ -99,10 +99,10 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: an unknown path, a wrong method."""
+    """Render the errors that Starlette itself raises: an unknown path, a wrong method."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        problem = Problem("method_not_allowed", f"{request.url.path} does not take this method.")
+        problem = Problem("method_not_allowed", f"{request.url.path} does not allow this method.")
         problem.headers.update(error.headers or {})
     else:
         problem = Problem("not_found", f"There is nothing at {request.url.path}.")
@@ -110,16 +110,16 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _hung_up(request: Request, error: Exception) -> Response:
-    """Nobody reads this; the status, which nginx uses for it, is for the log."""
+    """The client is gone; the status, which nginx uses for this case, is for the log only."""
     return Response(status_code=499)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """A fault of ours; Starlette logs the exception itself."""
+    """Render a fault of the service; Starlette logs the exception."""
     return problem_response(
         Problem(
             "internal_error",
-            "The service failed in a way that it should not; its log has the details under this "
-            "request's X-Request-ID.",
+            "The service failed unexpectedly. Its log has the details under this request's "
+            "X-Request-ID; please report them.",
         )
     )

@@ -1,4 +1,4 @@
-"""Which CUDA devices are visible, asked of the driver: the front never imports torch."""
+"""Finds the visible CUDA devices through the driver, because the front never imports torch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def cuda_devices() -> tuple[str, ...]:
 
 
 def cuda_visible_devices(device: str) -> str:
-    """What CUDA_VISIBLE_DEVICES must be for a process that may see `device` alone.
+    """The CUDA_VISIBLE_DEVICES of a process that may see only `device`.
 
-    The operator's own CUDA_VISIBLE_DEVICES numbers the devices anew: cuda:0 is its first entry.
+    The operator's own CUDA_VISIBLE_DEVICES renumbers the devices: cuda:0 is its first entry.
     """
     if device == "cpu":
         return ""

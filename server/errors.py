@@ -1,4 +1,4 @@
-"""Every way to refuse a request: the problem that the client is told, as RFC 9457 has it."""
+"""All errors of the API as problem documents (RFC 9457): codes, statuses, the exception."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ STATUS = {
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One field of a request that is not as the contract has it."""
+    """One invalid field of a request."""
 
     field: str
     message: str
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of a refusal, application/problem+json."""
+    """The body of an error response, application/problem+json."""
 
     type: str
     title: str
@@ -45,7 +45,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(Exception):
-    """A refusal; `code` is one of the contract's and fixes the HTTP status."""
+    """A request, or a task of it, fails; `code` is a key of STATUS."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Problem(Exception):
         return STATUS[self.code]
 
     def document(self) -> ProblemDocument:
-        """What the client is sent."""
+        """The body that the client receives."""
         title = self.code.replace("_", " ").capitalize()
         return ProblemDocument(
             f"urn:eioku:problem:{self.code}",

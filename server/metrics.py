@@ -1,4 +1,4 @@
-"""The service's metrics, in a registry of its own, under the names of the contract."""
+"""The service's Prometheus metrics, in a separate registry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """One attribute a metric."""
+    """One attribute per metric."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -21,48 +21,48 @@ class Metrics:
         )
         self.request_duration = Histogram(
             "eioku_request_duration_seconds",
-            "From the request's arrival to its answer.",
+            "Time from the arrival of a request to the end of its response.",
             ["task"],
             buckets=SECONDS,
             registry=registry,
         )
         self.queue_wait = Histogram(
             "eioku_queue_wait_seconds",
-            "How long a batch waited for its worker.",
+            "Waiting time of a batch.",
             ["task"],
             buckets=SECONDS,
             registry=registry,
         )
         self.inference = Histogram(
             "eioku_inference_duration_seconds",
-            "How long a worker worked on a batch.",
+            "Processing time of a batch.",
             ["task", "device"],
             buckets=SECONDS,
             registry=registry,
         )
         self.batch_size = Histogram(
             "eioku_inference_batch_size",
-            "Frames in a batch.",
+            "Frames per batch.",
             ["task"],
             buckets=SIZES,
             registry=registry,
         )
         self.frames_decoded = Counter(
-            "eioku_frames_decoded_total", "Frames written into the pool.", registry=registry
+            "eioku_frames_decoded_total", "Frames decoded into the pool.", registry=registry
         )
         self.pool_hits = Counter(
             "eioku_frame_pool_hits_total",
-            "Frames that were wanted and in the pool, or on their way there.",
+            "Requested frames that were in the pool, or being decoded.",
             registry=registry,
         )
         self.pool_misses = Counter(
             "eioku_frame_pool_misses_total",
-            "Frames that were wanted and had to be decoded.",
+            "Requested frames that had to be decoded.",
             registry=registry,
         )
         self.cancelled = Counter(
             "eioku_requests_cancelled_total",
-            "Requests whose client hung up.",
+            "Requests whose client disconnected.",
             registry=registry,
         )
         self.rejected = Counter(
@@ -70,12 +70,12 @@ class Metrics:
         )
 
     def count_pool(self, hits: int, misses: int) -> None:
-        """Count what a lease found, and what it did not."""
+        """Count the frames that a lease found in the pool, and those that it did not."""
         self.pool_hits.inc(hits)
         self.pool_misses.inc(misses)
 
     def observe(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        """Ask `collect` for further metrics at every scrape."""
+        """Call `collect` for further metrics at every scrape."""
         self.registry.register(_Collector(collect))
 
     def render(self) -> bytes:
@@ -95,7 +95,7 @@ class _Collector:
 
 
 def pool_bytes(by_state: dict[str, int]) -> Metric:
-    """How the frame pool is used."""
+    """The bytes of the frame pool by state."""
     family = GaugeMetricFamily(
         "eioku_frame_pool_bytes", "Bytes of the frame pool.", labels=["state"]
     )
@@ -105,12 +105,14 @@ def pool_bytes(by_state: dict[str, int]) -> Metric:
 
 
 def in_progress(count: int) -> Metric:
-    """How many requests are admitted and not yet answered."""
-    return GaugeMetricFamily("eioku_requests_in_progress", "Requests being answered.", count)
+    """The number of admitted requests without a complete response."""
+    return GaugeMetricFamily(
+        "eioku_requests_in_progress", "Admitted requests without a complete response.", count
+    )
 
 
 def restarts(name: str, documentation: str, counts: dict[str, int]) -> Metric:
-    """How often each worker was replaced."""
+    """The number of restarts per worker."""
     family = CounterMetricFamily(name, documentation, labels=["worker"])
     for worker, count in counts.items():
         family.add_metric([worker], count)
@@ -118,7 +120,7 @@ def restarts(name: str, documentation: str, counts: dict[str, int]) -> Metric:
 
 
 def total(name: str, documentation: str, count: int) -> Metric:
-    """A count without labels."""
+    """A counter without labels."""
     family = CounterMetricFamily(name, documentation)
     family.add_metric([], count)
     return family

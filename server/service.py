@@ -1,4 +1,4 @@
-"""The service behind the routes: its processes, its pool, and what it does with a request."""
+"""The service behind the routes: owns the processes and the frame pool, and runs requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """Everything that one front owns; nothing runs until `start`."""
+    """Everything that the front owns; nothing runs before `start`."""
 
     def __init__(self, settings: Settings, worker_entry: str = child_specs.WORKER) -> None:
         self.settings = settings
@@ -64,16 +64,16 @@ class Service:
         return [*self.decoders.children, *self.dispatcher.workers]
 
     async def start(self) -> None:
-        """Start the children, and reserve the shared memory meanwhile; does not wait for them.
+        """Start the children, and reserve the shared memory; do not wait until they are ready.
 
-        Raises OSError where /dev/shm cannot hold the pool; `stop` is to be called then too.
+        Raises OSError if /dev/shm cannot hold the pool; call `stop` in this case too.
         """
         self.arena.create()
         self._running = [asyncio.create_task(child.run()) for child in self.children]
         await asyncio.to_thread(self.arena.reserve)
 
     async def stop(self) -> None:
-        """End the children, and leave nothing in /dev/shm."""
+        """Stop the children, and unlink the arena."""
         try:
             await asyncio.gather(*(child.stop() for child in self.children))
             await asyncio.gather(*self._running)
@@ -82,27 +82,27 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether every worker and a decoder wait for work."""
+        """Whether every worker and at least one decoder are ready."""
         return all(worker.state == "ready" for worker in self.dispatcher.workers) and any(
             decoder.state == "ready" for decoder in self.decoders.children
         )
 
     async def events(self, request: Request) -> AsyncGenerator[Event, None]:
-        """Everything that happens to the request; raises Problem where it fails as a whole."""
+        """Yield the events of the request; raises Problem if it fails as a whole."""
         with self.admission.admit():
             async with aclosing(Stream(partial(self._run, request)).events()) as stream:
                 async for event in stream:
                     yield event
 
     async def infer(self, request: Request) -> Response:
-        """The answer of the request's one task; raises Problem."""
+        """Return the response of the request's only task; raises Problem."""
         combined = await self.infer_all(request)
         (response,) = combined.results.values()
         assert isinstance(response, Response)
         return response
 
     async def infer_all(self, request: Request) -> CombinedResponse:
-        """What each task of the request found; raises Problem where none found anything."""
+        """Return the response of each task; raises Problem if all tasks failed."""
         results: dict[str, Response] = {}
         errors: dict[str, ProblemDocument] = {}
         async with aclosing(self.events(request)) as stream:
@@ -127,8 +127,8 @@ class Service:
         except asyncio.TimeoutError:
             raise Problem(
                 "deadline_exceeded",
-                f"The answer was not ready within {request.timeout_s:g} s (REQUEST_TIMEOUT_S, or "
-                "the request's X-Request-Timeout). Ask for a part of the video with start_ms and "
+                f"The response was not ready within {request.timeout_s:g} s (REQUEST_TIMEOUT_S, or "
+                "the request's X-Request-Timeout). Request a part of the video with start_ms and "
                 "end_ms.",
             ) from None
 
@@ -136,7 +136,7 @@ class Service:
         return [Child(spec, self.settings.log_level, self._changed) for spec in specs]
 
     def _changed(self) -> None:
-        """A child's state or room has changed."""
+        """Send waiting messages after a child's state or queue has changed."""
         self._line.advance()
         if self.ready != self._was_ready:
             self._was_ready = self.ready
@@ -149,11 +149,11 @@ class Service:
         yield metrics.in_progress(self.admission.admitted)
         yield metrics.restarts(
             "eioku_worker_restarts_total",
-            "Workers that were replaced.",
+            "Restarts of each worker.",
             {worker.spec.name: worker.restarts for worker in self.dispatcher.workers},
         )
         yield metrics.total(
             "eioku_decoder_restarts_total",
-            "Decoders that were replaced.",
+            "Restarts of all decoders.",
             sum(decoder.restarts for decoder in self.decoders.children),
         )

@@ -1,4 +1,4 @@
-"""The service's settings: the environment, read once, checked, and frozen."""
+"""The service's settings: the environment, read once, validated and frozen."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ POOL_MB_PER_DEVICE = 1024
 
 
 class BadSetting(Exception):
-    """A variable of the environment has a value that is not allowed; the message is one line."""
+    """An environment variable has a value that is not allowed; the message is one line."""
 
     def __init__(self, name: str, value: str, allowed: str) -> None:
         super().__init__(f"{name}={value!r} is not allowed: {allowed}")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a deployment may choose, in the units that the names say."""
+    """All settings of a deployment; the names contain the units."""
 
     host: str
     port: int
@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings:
-    """Read every variable, or its default; raises BadSetting. `tasks` are those installed."""
+    """Read all variables or their defaults; raises BadSetting. `tasks` are the installed ones."""
     env = _Environ(environ)
     cores = available_cpus()
     devices = env.get("DEVICES", "auto", _devices)
@@ -159,7 +159,7 @@ def _devices(value: str) -> tuple[str, ...]:
         if name != "cpu" and name not in visible:
             found = ", ".join(visible) or "no CUDA device is visible"
             raise ValueError(
-                f"{name!r} is no device here; it must be auto, or a list of cpu and cuda:N "
+                f"there is no device {name!r}; it must be auto, or a list of cpu and cuda:N "
                 f"(found: {found})"
             )
     return names
@@ -169,7 +169,7 @@ def _folders(value: str) -> tuple[str, ...]:
     folders = [Path(part) for part in value.split(":") if part]
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"{str(folder)!r} is no folder; it must be a list of them, with ':'")
+            raise ValueError(f"{str(folder)!r} is no folder; it must be folders separated by ':'")
     return tuple(str(folder.resolve()) for folder in folders)
 
 
@@ -186,12 +186,12 @@ def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"the folder cannot be made ({error.strerror})") from None
+        raise ValueError(f"the folder cannot be created ({error.strerror})") from None
     return folder.resolve()
 
 
 def _pool_mb(devices: int) -> Callable[[str], int]:
-    """A size that /dev/shm has room for; by default 1 GB a device, at most half of that room."""
+    """A size that fits /dev/shm; by default 1 GB per device, at most half of the free space."""
 
     def parse(value: str) -> int:
         stat = os.statvfs("/dev/shm")

@@ -1,1 +1,1 @@
-"""The six analyses: each module loads one kind of model and turns frames or audio into results."""
+"""The workers' side of the six tasks: each module loads and applies one kind of model."""

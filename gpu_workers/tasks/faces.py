@@ -16,7 +16,7 @@ INPUT_SIZE = 640  # the longer side of the network's input, in pixels
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """The checkpoint, and the confidence from which a box counts."""
+    """The checkpoint, and the minimum confidence of a box."""
 
     model_name: str
     confidence_threshold: float
@@ -30,7 +30,7 @@ def load(spec: Spec, runtime: Runtime) -> Faces:
 
 
 class Faces:
-    """Finds faces in frames. Whatever a checkpoint calls its one class, the label is "face"."""
+    """Finds faces in frames. The label is always "face", whatever label the checkpoint has."""
 
     def __init__(self, yolo: Yolo, info: ModelInfo) -> None:
         self._yolo = yolo

@@ -12,12 +12,12 @@ from ipc.arena import ArenaView
 from ipc.messages import Frames, ModelInfo
 from ipc.results import Detection
 
-# The longer side of the network's input, in pixels. 640 is what the checkpoints are trained at.
+# The longer side of the network's input, in pixels. The checkpoints are trained at 640.
 INPUT_SIZES = {"fast": 480, "balanced": 640, "high_quality": 960}
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """`model_profile` sets the size of the network's input; `classes` None keeps every label."""
+    """`model_profile` sets the size of the network's input; `classes` None keeps all labels."""
 
     model_name: str
     confidence_threshold: float
@@ -45,7 +45,7 @@ class Objects:
         return self._yolo.letterbox(frames, INPUT_SIZES[spec.model_profile])
 
     def infer(self, spec: Spec, inputs: torch.Tensor) -> Boxes:
-        """Run the network and its NMS; raises InvalidSpec for a label in `spec.classes`."""
+        """Run the network and its NMS; raises InvalidSpec for unknown labels in `spec.classes`."""
         return self._yolo.detect(inputs, spec.confidence_threshold, spec.classes)
 
     def postprocess(self, spec: Spec, subject: Frames, outputs: Boxes) -> list[Detection]:

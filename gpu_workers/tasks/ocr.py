@@ -1,10 +1,10 @@
 """OCR: the text in each frame, read with EasyOCR's networks on batches of frames and crops.
 
-The answer is that of `easyocr.Reader(languages, quantize=False).readtext(frame)` with its default
-arguments, for the frame as `cv2.imread` would give it: BGR, which is what the library takes a
-numpy array to be. EasyOCR shows CRAFT such an array without turning it to RGB, and so do we; the
-recogniser reads the grey picture. `Reader` quantizes the recogniser on the CPU unless told not to;
-we do not, so that a CPU and a GPU answer alike.
+The result is that of `easyocr.Reader(languages, quantize=False).readtext(frame)` with its default
+arguments, for a BGR frame as returned by `cv2.imread`. EasyOCR passes such an array to CRAFT
+without a conversion to RGB, and so does this module; the recogniser reads the grey image. By
+default, `Reader` quantizes the recogniser on the CPU. This module does not, so that CPU and GPU
+give the same results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DETECTOR = "craft_mlt_25k.pth"
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """The languages to read, and the confidence from which text counts."""
+    """The languages to read, and the minimum confidence of text."""
 
     languages: tuple[str, ...]
     confidence_threshold: float = 0.0
@@ -37,7 +37,7 @@ class Spec(msgspec.Struct, frozen=True):
 def load(spec: Spec, runtime: Runtime) -> Ocr:
     """Load CRAFT, and the recogniser that reads all of `spec.languages`.
 
-    Raises InvalidSpec where there is none, ModelUnavailable where weights are missing.
+    Raises InvalidSpec if there is none, ModelUnavailable if weights are missing.
     """
     script = script_for(spec.languages)
     detector = runtime.weights.resolve(DETECTOR, "ocr")
@@ -54,7 +54,7 @@ def load(spec: Spec, runtime: Runtime) -> Ocr:
 
 
 class Ocr:
-    """CRAFT and one recogniser; `infer` holds both, with the cutting of crops between them."""
+    """CRAFT and one recogniser; `infer` runs both, and cuts the crops in between."""
 
     def __init__(
         self, detector: Detector, recogniser: Recogniser, info: ModelInfo, on_cpu: bool
@@ -65,7 +65,7 @@ class Ocr:
         self.info = info
 
     def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> list[Page]:
-        """Prepare each frame; one that equals the frame before it shares that one's page."""
+        """Prepare each frame; a frame that equals the previous one shares its page."""
         frames = [arena.frame(ref) for ref in subject.refs]
         pages: list[Page] = []
         for i, frame in enumerate(frames):
@@ -75,10 +75,10 @@ class Ocr:
 
     @torch.inference_mode()
     def infer(self, spec: Spec, pages: list[Page]) -> list[list[Reading]]:
-        """Read every page once, on a GPU all together.
+        """Read every distinct page once, on a GPU in one batch.
 
-        On a CPU that would be no faster; there each page is read alone, so that what is read does
-        not depend on the other pages even in the last digit.
+        A batch would be no faster on a CPU. There each page is read alone, so its result does not
+        depend on the other pages, not even in the last digit.
         """
         distinct = list(dict.fromkeys(pages))
         batches = [[page] for page in distinct] if self._on_cpu else [distinct]
@@ -87,7 +87,7 @@ class Ocr:
         return [read[page] for page in pages]
 
     def _read(self, pages: list[Page]) -> list[list[Reading]]:
-        """Find the text of each page, then read the crops of all pages together."""
+        """Find the text of each page, then read the crops of all pages in one call."""
         boxes = self._detector.find(pages)
         crops = [cut(found, page.grey) for found, page in zip(boxes, pages, strict=True)]
         readings = iter(self._recogniser.read([crop for page in crops for crop in page]))
@@ -96,7 +96,7 @@ class Ocr:
     def postprocess(
         self, spec: Spec, subject: Frames, readings: list[list[Reading]]
     ) -> list[TextDetection]:
-        """Keep what was read with `spec.confidence_threshold` or more."""
+        """Keep text with a confidence of at least `spec.confidence_threshold`."""
         return [
             _detection(reading, ref)
             for ref, page in zip(subject.refs, readings, strict=True)

@@ -24,19 +24,19 @@ INDOOR_OUTDOOR = "IO_places365.txt"
 
 CATEGORY_COUNT = 365
 INPUT_SIZE = 224
-# The authors scale to 256 x 256 and keep the centre: this share of each side is cut off.
+# The authors scale to 256 x 256 and crop the centre: this fraction is cut off on each side.
 MARGIN = (256 - INPUT_SIZE) / 2 / 256
 VOTERS = 10
-FRAMES_ALONE = 4  # that a thread of a CPU takes at a time
+FRAMES_ALONE = 4  # frames per CPU thread in one forward pass
 OUTDOOR = "2"  # in the authors' list of indoor and outdoor places
 
-# Of ImageNet, in RGB order.
+# ImageNet's, in RGB order.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """How many categories to name."""
+    """The number of categories per frame."""
 
     top_k: int
 
@@ -58,7 +58,7 @@ def load(spec: Spec, runtime: Runtime) -> Places:
 
 
 class Places:
-    """Names the place that each frame shows.
+    """Classifies the place that each frame shows.
 
     Follows `run_placesCNN_basic.py` (the transform) and `run_placesCNN_unified.py` (the vote) of
     github.com/CSAILVision/places365.
@@ -87,7 +87,7 @@ class Places:
 
     @torch.inference_mode()
     def infer(self, spec: Spec, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The probabilities and numbers, both (frames, 10 or more), of the likeliest categories."""
+        """Probabilities and indices of the most likely categories, both (frames, 10 or more)."""
         if self._device.type == "cpu":
             probabilities = torch.cat(each_alone(self._classify, torch.split(inputs, FRAMES_ALONE)))
         else:
@@ -104,7 +104,7 @@ class Places:
     def postprocess(
         self, spec: Spec, subject: Frames, outputs: tuple[torch.Tensor, torch.Tensor]
     ) -> list[Classification]:
-        """Name the `top_k` likeliest categories, and let the first ten vote on indoors."""
+        """Return the `top_k` most likely categories; the first ten vote on `indoor`."""
         probabilities, indices = outputs
         rows = zip(subject.refs, probabilities.tolist(), indices.tolist(), strict=True)
         return [
@@ -122,7 +122,7 @@ class Places:
 
 
 def _centre(frame: Pixels) -> Pixels:
-    """The centre 224 x 224 of `frame` scaled to 256 x 256, without the pixels around it."""
+    """Scale `frame` to 256 x 256, and crop the centre 224 x 224; computes only the crop."""
     height, width, _ = frame.shape
     left, top = width * MARGIN, height * MARGIN
     picture = Image.fromarray(frame).resize(
@@ -138,14 +138,14 @@ def _read_network(path: Path) -> ResNet:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         network.load_state_dict({key.removeprefix("module."): state[key] for key in state})
-    except Exception as error:  # whatever the unpickler meets in a file that is no checkpoint
+    except Exception as error:  # the unpickler may raise anything on another kind of file
         raise ModelUnavailable(f"{path.name} is no Places365 ResNet-18: {error}") from error
     return network.eval()
 
 
 def _read_list(path: Path) -> dict[str, str]:
-    """One of the authors' lists, `/a/airfield 0` on each line; raises ModelUnavailable."""
+    """Read one of the authors' lists, with lines like `/a/airfield 0`; raises ModelUnavailable."""
     lines = [line.split() for line in path.read_text("utf-8", errors="replace").splitlines()]
     if len(lines) != CATEGORY_COUNT or any(len(line) != 2 for line in lines):
-        raise ModelUnavailable(f"{path.name} does not list {CATEGORY_COUNT} places, one a line.")
+        raise ModelUnavailable(f"{path.name} does not list {CATEGORY_COUNT} places, one per line.")
     return dict(lines)

@@ -1,7 +1,7 @@
-"""Scenes: PySceneDetect's ContentDetector, over chunks and then over the times of all frames.
+"""Scenes: PySceneDetect's ContentDetector on chunks, then its filter on the times of all frames.
 
-A score needs two frames and may be computed in chunks; the minimum scene length needs them all in
-order. So chunks of small frames give the changes, and the timeline of them gives the scenes.
+A score needs two frames, so it is computed in chunks. The minimum scene length needs all changes
+in order, so the scenes are computed at the end, from the timeline of all changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ipc.results import Changes, Scene, Scenes, Timeline
 # A threshold of 0.4 is ContentDetector's default of 27.
 SCORE_PER_THRESHOLD = 67.5
 
-_MICROSECOND = Fraction(1, 1_000_000)  # what PySceneDetect itself rounds times to
+_MICROSECOND = Fraction(1, 1_000_000)  # PySceneDetect rounds times to this unit
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -34,14 +34,14 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 def load(spec: Spec, runtime: Runtime) -> SceneDetector:
-    """Nothing to load: the detector has no weights."""
+    """Create the detector, which has no weights."""
     return SceneDetector(model_info("ContentDetector", None, runtime, "scenedetect", "opencv"))
 
 
 class SceneDetector:
-    """Turns `Frames` into `Changes`, and the `Timeline` of all changes into `Scenes`.
+    """Computes `Changes` from `Frames`, and `Scenes` from the `Timeline` of all changes.
 
-    Frames are to be as small as PySceneDetect makes them: a longer side of 256 pixels, scaled by
+    Frames must have the size that PySceneDetect uses: a longer side of 256 pixels, scaled with
     cv2.INTER_LINEAR.
     """
 
@@ -62,7 +62,7 @@ class SceneDetector:
     def infer(
         self, spec: Spec, inputs: list[tuple[float, Pixels]] | Timeline
     ) -> list[float] | Scenes:
-        """The times in ms of the frames that changed, or the scenes of a timeline."""
+        """Return the times in ms of the changes, or the scenes of a timeline."""
         if isinstance(inputs, Timeline):
             return _scenes(inputs, _cuts(spec, inputs))
         return _changes(spec, inputs)
@@ -70,7 +70,7 @@ class SceneDetector:
     def postprocess(
         self, spec: Spec, subject: Frames | Gathered, outputs: list[float] | Scenes
     ) -> Changes | Scenes:
-        """The times of this chunk's own frames and the changes among them; scenes as they are."""
+        """Remove the context frames from a chunk's times and changes; return scenes unchanged."""
         if isinstance(outputs, Scenes):
             return outputs
         assert isinstance(subject, Frames)
@@ -79,14 +79,14 @@ class SceneDetector:
 
 
 def _changes(spec: Spec, frames: list[tuple[float, Pixels]]) -> list[float]:
-    """Times of the frames whose score against the one before reaches the threshold."""
-    # Without a minimum length the detector reports every such frame, and nothing else.
+    """Times of the frames whose score against the previous frame reaches the threshold."""
+    # Without a minimum length the detector reports exactly these frames.
     detector = ContentDetector(threshold=spec.threshold * SCORE_PER_THRESHOLD, min_scene_len=0)
     return [ms for ms, frame in frames if detector.process_frame(_timecode(ms, 1.0), frame)]
 
 
 def _cuts(spec: Spec, timeline: Timeline) -> list[float]:
-    """Times of the cuts, after the filter through which ContentDetector passes its changes."""
+    """Times of the cuts: the changes after ContentDetector's own filter."""
     flashes = FlashFilter(FlashFilter.Mode.MERGE, length=float(spec.min_scene_length))
     changes = set(timeline.changes_ms)
     times = {}

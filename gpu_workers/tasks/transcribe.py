@@ -1,9 +1,9 @@
-"""Speech to text: Whisper, on the speech that Silero VAD finds, or on all of a sound.
+"""Transcription: Whisper, on the speech that Silero VAD finds, or on all of the audio.
 
-With `vad_filter`, speech is packed into windows that are transcribed side by side: see
-`transcribe_batch` for how the answer differs. Without, the answer is that of
-`whisper.transcribe(model, sound, temperature=0)`. The temperature is always 0: what Whisper falls
-back to above it is drawn by lot, and a request must give the same answer every time.
+With `vad_filter`, speech is packed into windows that are transcribed in parallel;
+`gpu_workers.speech.batch_transcription` describes how the result differs. Without it, the result is
+that of `whisper.transcribe(model, audio, temperature=0)`. The temperature is always 0: above it
+Whisper samples, and the same request must give the same result.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from ipc.arena import ArenaView
 from ipc.messages import Audio, ModelInfo
 from ipc.results import Segment, Transcript, Word
 
-FULL_SCALE = 32_768.0  # as `whisper.load_audio` has it
+FULL_SCALE = 32_768.0  # as in `whisper.load_audio`
 
 
 @dataclass(frozen=True)
-class Sound:
-    """(samples,) float32 from -1 to 1, and the windows of speech in it; None: all is taken."""
+class Speech:
+    """(samples,) float32 from -1 to 1, and its windows of speech; None means all of the audio."""
 
     samples: Tensor
     windows: list[Window] | None
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """`language` None has it detected."""
+    """`language` None means detection."""
 
     model_name: str
     language: str | None
@@ -49,13 +49,13 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 def load(spec: Spec, runtime: Runtime) -> Transcribe:
-    """Load the Whisper checkpoint `spec.model_name`, and Silero VAD; raises ModelUnavailable."""
+    """Load the Whisper checkpoint `spec.model_name` and Silero VAD; raises ModelUnavailable."""
     weights = runtime.weights.resolve(spec.model_name, "transcribe")
-    # Whisper knows fp32 and fp16, and fp16 on a GPU only.
+    # Whisper supports fp32, and fp16 on a GPU only.
     half = runtime.precision == "fp16" and runtime.device.type == "cuda"
     net = whisper.load_model(str(weights.path), device=runtime.device_name)
     heads = whisper._ALIGNMENT_HEADS.get(weights.path.stem)
-    if heads is not None:  # `load_model` knows them by a model's name, not by its path
+    if heads is not None:  # `load_model` finds them by a model's name, not by its path
         net.set_alignment_heads(heads)
     if half:
         _halve(net)
@@ -65,7 +65,7 @@ def load(spec: Spec, runtime: Runtime) -> Transcribe:
 
 
 class Transcribe:
-    """Whisper of one size, and Silero VAD. Whisper's decoder serves one call at a time."""
+    """One Whisper model, and Silero VAD. Whisper's decoder supports one call at a time."""
 
     def __init__(self, net: whisper.Whisper, voice: VoiceDetector, info: ModelInfo) -> None:
         self._whisper = net
@@ -73,35 +73,35 @@ class Transcribe:
         self._half = info.precision == "fp16"
         self.info = info
 
-    def preprocess(self, spec: Spec, subject: Audio, arena: ArenaView) -> Sound:
-        """Turn int16 sound into float32, and find the speech in it.
+    def preprocess(self, spec: Spec, subject: Audio, arena: ArenaView) -> Speech:
+        """Convert int16 audio to float32, and find the speech in it.
 
-        Raises InvalidSpec where this Whisper does not know `spec.language`.
+        Raises InvalidSpec if this model does not know `spec.language`.
         """
         self._check(spec.language)
         samples = torch.from_numpy(arena.audio(subject.ref).astype(np.float32) / FULL_SCALE)
         windows = None
         if spec.vad_filter:
             windows = pack(self._voice.speech(samples, WINDOW_SAMPLES))
-        return Sound(samples.to(self._whisper.device), windows)
+        return Speech(samples.to(self._whisper.device), windows)
 
     @torch.inference_mode()
-    def infer(self, spec: Spec, sound: Sound) -> dict[str, Any]:
-        """Returns `language` and `segments`, as `whisper.transcribe` has them."""
-        if len(sound.samples) == 0:
+    def infer(self, spec: Spec, speech: Speech) -> dict[str, Any]:
+        """Return `language` and `segments`, in the format of `whisper.transcribe`."""
+        if len(speech.samples) == 0:
             return {"language": spec.language, "segments": []}
-        if sound.windows is not None:
+        if speech.windows is not None:
             return transcribe_windows(
                 self._whisper,
-                sound.samples,
-                sound.windows,
+                speech.samples,
+                speech.windows,
                 language=spec.language,
                 word_timestamps=spec.word_timestamps,
                 half=self._half,
             )
         result: dict[str, Any] = whisper.transcribe(
             self._whisper,
-            sound.samples,
+            speech.samples,
             temperature=0,
             language=spec.language,
             word_timestamps=spec.word_timestamps,
@@ -110,7 +110,7 @@ class Transcribe:
         return result
 
     def postprocess(self, spec: Spec, subject: Audio, result: dict[str, Any]) -> Transcript:
-        """Give each segment its place in the video; its confidence is its tokens' mean one."""
+        """Shift the segments to their time in the video; confidence is the tokens' mean one."""
         start_ms = subject.ref.start_ms
         segments = [
             Segment(
@@ -137,7 +137,7 @@ class Transcribe:
 
 
 def _halve(net: nn.Module) -> None:
-    """Keep in fp16 the weights that Whisper would otherwise convert at every step."""
+    """Convert to fp16 the weights that Whisper would otherwise convert in every step."""
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv1d):
             layer.half()

@@ -1,1 +1,1 @@
-"""One request: planned, run in one pass over the video, and answered."""
+"""Runs one request: plans it, runs it in one pass over the video, builds its responses."""

@@ -1,4 +1,4 @@
-"""How many requests are let in, and when the others should come back."""
+"""Limits the number of admitted requests, and estimates Retry-After for the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_RETRY_S = 600
 
 
 class Admission:
-    """Counts the requests that are in; refuses more than `most`."""
+    """Counts admitted requests; refuses more than `most`."""
 
     def __init__(self, most: int) -> None:
         self.admitted = 0
@@ -25,12 +25,12 @@ class Admission:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Hold a place; raises Problem (overloaded) where there is none."""
+        """Admit a request for the duration of the block; raises Problem (overloaded)."""
         if self.admitted >= self._most:
             raise Problem(
                 "overloaded",
-                f"{self.admitted} requests are being answered or waiting, as many as this service "
-                "takes (MAX_QUEUED_REQUESTS). Try again after the time in Retry-After.",
+                f"{self.admitted} requests are running or waiting, the limit of this service "
+                "(MAX_QUEUED_REQUESTS). Try again after the time in Retry-After.",
                 retry_after_s=self._retry_after_s(),
             )
         if self.admitted == 0:
@@ -43,11 +43,11 @@ class Admission:
             self._ended()
 
     def _ended(self) -> None:
-        """Learn how far apart answers are while there is work: a moving average."""
+        """Update the average interval between ends of requests while there is work."""
         now = time.monotonic()
         self._interval_s += SMOOTHING * (now - self._last_end - self._interval_s)
         self._last_end = now
 
     def _retry_after_s(self) -> int:
-        """When half of the requests that are in should be through."""
+        """The estimated time until half of the admitted requests have ended."""
         return max(1, min(LONGEST_RETRY_S, math.ceil(self._interval_s * self.admitted / 2)))

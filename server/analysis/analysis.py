@@ -1,4 +1,4 @@
-"""One request: its tasks are planned together, run in one pass, and reported as they go."""
+"""Runs one request: plans its tasks together, runs them in one pass, emits events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from server.tasks.task import AudioInput, FrameInput
 
 
 class Analysis:
-    """Answers one request; everything that it finds goes out through `emit`."""
+    """Runs one request; reports everything through `emit`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Analysis:
         self._started = time.perf_counter()
 
     async def run(self, emit: Emit) -> None:
-        """Run all tasks; raises Problem where the request fails as a whole."""
+        """Run all tasks; raises Problem if the request fails as a whole."""
         self._emit = emit
         file, video = self._request.file, self._request.video
         digest, probed, models = await _settled(
@@ -80,7 +80,7 @@ class Analysis:
         return self._dispatcher.load(self._route(name), task.task_spec(options, task.start()))
 
     async def _jobs(self, models: Sequence[ModelInfo | Problem]) -> list[Job]:
-        """A job for each task whose model is there."""
+        """Create a job for each task whose model is loaded; emit an error for the others."""
         jobs = []
         for (name, options), model in zip(self._request.tasks.items(), models, strict=True):
             if isinstance(model, Problem):
@@ -113,7 +113,7 @@ class Analysis:
             await self._finish(job, pipeline)
 
     async def _on_audio(self, job: Job) -> None:
-        """Run a task, if it is one that needs audio."""
+        """Run the job if its task needs audio."""
         needs = job.task.needs(job.options)
         if isinstance(needs, AudioInput):
             pipeline = self._pipeline()
@@ -131,7 +131,7 @@ class Analysis:
         return plan_frames(needs, self._probed.video, self._probed.range, self._settings)
 
     async def _finish(self, job: Job, pipeline: Pipeline) -> None:
-        """End the job's fold, and emit its result or what it failed of."""
+        """End the job's fold, and emit its result or its problem."""
         if job.problem is None:
             await job.attempt(pipeline.finish(job, self._probed.video, self._probed.range))
         if job.problem is not None:
@@ -146,9 +146,9 @@ class Analysis:
 async def _settled(
     digest: Awaitable[str], probed: Awaitable[Probed], models: Sequence[Awaitable[ModelInfo]]
 ) -> tuple[str, Probed | Problem, list[ModelInfo | Problem]]:
-    """Await everything at once; raises the Problem of the digest.
+    """Await all concurrently; raises the Problem of the digest.
 
-    The other problems are returned, so that which of them comes first is no race.
+    The other problems are returned, so the reported problem does not depend on timing.
     """
     tasks = [asyncio.ensure_future(waited) for waited in (digest, probed, *models)]
     try:
@@ -169,7 +169,7 @@ async def _problem_or(task: asyncio.Future[Any]) -> Any:
 
 
 async def _together(work: Sequence[Awaitable[None]]) -> None:
-    """Await all; where one fails, the others are cancelled."""
+    """Await all concurrently; if one fails, cancel the others."""
     tasks = [asyncio.ensure_future(waited) for waited in work]
     try:
         await asyncio.gather(*tasks)

@@ -1,8 +1,8 @@
-"""One pass over a video for several plans: which frames are held together, when chunks close.
+"""Merges several plans into one pass over a video, split into windows.
 
-Each task keeps the chunks that it would have alone, so that its batches and its numbers are those
-of the single call. A window is what is decoded in one go; a chunk that spans windows carries its
-frames over by asking for them again, which finds them in the pool.
+Each task keeps the chunks that it would have alone, so its batches and its numbers are those of a
+request for this task only. A window is decoded in one message. A chunk that spans windows requests
+its frames again in the next window, and finds them in the pool.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Sized = tuple[int, int, int]  # frame index, height, width
 
 @dataclass(frozen=True)
 class Window:
-    """Frames to hold together, in frame order, and the chunks that are complete with them.
+    """Frames to lease together, in frame order, and the chunks that they complete.
 
-    `sampled` are those that a plan wants which does not pass over every frame; `chunks` names the
-    plans by their place.
+    `sampled` are the frames of plans that do not pass over every frame. `chunks` has the index of
+    the plan with each chunk.
     """
 
     frames: tuple[Sized, ...]
@@ -30,7 +30,7 @@ class Window:
 
 @dataclass
 class _Feed:
-    """One plan's chunks, and how much of the next has been passed."""
+    """The chunks of one plan, and the index of the first incomplete one."""
 
     plan: FramePlan
     chunks: list[Chunk] = field(init=False)
@@ -51,14 +51,14 @@ class _Feed:
         return taken
 
     def open_frames(self, last_index: int) -> set[Sized]:
-        """The frames at or before `last_index` of the chunk that is not complete."""
+        """The frames at or before `last_index` of the first incomplete chunk."""
         if self.first == len(self.chunks):
             return set()
         return self.sized([i for i in self.chunks[self.first].indices if i <= last_index])
 
 
 def windows(plans: Sequence[FramePlan]) -> Iterator[Window]:
-    """The windows of one pass: each ends where the plan with the most chunks ends one."""
+    """The windows of one pass: each ends with a chunk of the plan that has the most chunks."""
     feeds = [_Feed(plan) for plan in plans]
     densest = max(feeds, key=lambda feed: len(feed.chunks))
     ends = [chunk.indices[-1] for chunk in densest.chunks]

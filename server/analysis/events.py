@@ -1,4 +1,4 @@
-"""What happens while a request is answered, as streams tell it; a plain answer is made from it."""
+"""The events of a request: streams send them, and plain responses are built from them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ QUEUED_EVENTS = 8
 
 
 class Started(msgspec.Struct, frozen=True, tag_field="event", tag="started"):
-    """The task is being worked on."""
+    """The task has started; its model is loaded."""
 
     task: str
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """How many of the frames that the task wants are analysed."""
+    """How many of the frames that the task needs are analysed."""
 
     task: str
     frames_done: int
@@ -30,34 +30,34 @@ class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
 
 
 class Partial(msgspec.Struct, frozen=True, tag_field="event", tag="partial"):
-    """The items of the next chunk: all of a task's, put together, are its result's."""
+    """The items of the next chunk; those of all chunks together are the items of the result."""
 
     task: str
     items: Sequence[Any]
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="event", tag="result"):
-    """The whole answer of a task, as a plain call gets it."""
+    """The complete response of a task, as without streaming."""
 
     task: str
     response: Any
 
 
 class Error(msgspec.Struct, frozen=True, tag_field="event", tag="error"):
-    """The task failed; the others go on."""
+    """The task failed; the other tasks are unaffected."""
 
     task: str
     problem: ProblemDocument
 
 
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="error"):
-    """The request failed as a whole, and this is the last that is heard of it."""
+    """The request failed as a whole; no event follows."""
 
     problem: ProblemDocument
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
-    """The end; without it, the stream was cut off."""
+    """The end of the stream; a stream without it was cut off."""
 
     run_id: str
 
@@ -67,9 +67,9 @@ Emit = Callable[[Event], Awaitable[None]]
 
 
 class Stream(Generic[T]):
-    """Runs a producer of events beside its consumer, never far ahead of it.
+    """Runs a producer of events concurrently with its consumer, with a short queue between them.
 
-    So a slow reader holds back its own request, and nobody else's.
+    So a slow reader delays only its own request.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Stream(Generic[T]):
         self._queue: asyncio.Queue[T | None] = asyncio.Queue(QUEUED_EVENTS)
 
     async def events(self) -> AsyncGenerator[T, None]:
-        """The events; raises what the producer raises. Closing it cancels the producer."""
+        """Yield the events; raises what the producer raises. Closing it cancels the producer."""
         task = asyncio.create_task(self._run())
         try:
             while (event := await self._queue.get()) is not None:

@@ -1,4 +1,4 @@
-"""Where an answer comes from: the file's content, the request's configuration."""
+"""The two hashes of a response: `input_hash` of the file and `config_hash` of the request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.errors import Problem
 
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
-HASHED_AT_ONCE = 4  # threads of their own: a stalled disk must not hold up anything else
+HASHED_AT_ONCE = 4  # in a separate thread pool: a stalled disk must not block other work
 
 
 def input_hash(path: str) -> str:
@@ -30,7 +30,7 @@ def input_hash(path: str) -> str:
 
 
 class InputHashes:
-    """The hashes of files: each file is read once, as long as its identity stays the same."""
+    """The hashes of files; an unchanged file is read only once."""
 
     def __init__(self) -> None:
         self._readers = ThreadPoolExecutor(HASHED_AT_ONCE, "hash")
@@ -38,13 +38,13 @@ class InputHashes:
         self._reading: dict[Identity, asyncio.Future[str]] = {}
 
     def remember(self, file: FileRef, digest: str) -> None:
-        """Note a hash that was computed elsewhere."""
+        """Store a hash that was computed elsewhere."""
         self._known[file.identity] = digest
         while len(self._known) > FILES_REMEMBERED:
             self._known.popitem(last=False)
 
     async def of(self, file: FileRef, expected: str | None) -> str:
-        """The file's XXH64; raises Problem (input_hash_mismatch) if it is not `expected`."""
+        """Return the file's XXH64; raises Problem (input_hash_mismatch) if it is not `expected`."""
         try:
             digest = self._known.get(file.identity) or await self._read(file)
         except OSError as error:
@@ -54,13 +54,13 @@ class InputHashes:
         if expected is not None and expected.lower() != digest:
             raise Problem(
                 "input_hash_mismatch",
-                f"The file's XXH64 is {digest}, not {expected}: it is not the file that the "
-                "request means, or it has changed.",
+                f"The file's XXH64 is {digest}, not {expected}: the path leads to another file, "
+                "or the file has changed.",
             )
         return digest
 
     async def _read(self, file: FileRef) -> str:
-        """Hash the file in a thread; concurrent requests for it wait for the same reading."""
+        """Hash the file in a thread; concurrent calls for the same file await the same result."""
         if file.identity not in self._reading:
             loop = asyncio.get_running_loop()
             reading = loop.run_in_executor(self._readers, _hash_unchanged, file)

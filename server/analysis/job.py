@@ -1,4 +1,4 @@
-"""One task of a request on its way: its batches in flight, and the fold of their results."""
+"""One task of a running request: its batches in flight, and the fold of their results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from server.tasks.task import Options
 
 @dataclass(eq=False)
 class Job:
-    """A task, what it is asked, and what it has found so far; `problem` is why it failed."""
+    """A task, its options, and the state of its fold; `problem` is set if it failed."""
 
     task: AnyTask
     options: Options
@@ -42,14 +42,14 @@ class Job:
         self.state = self.task.start()
 
     async def attempt(self, work: Awaitable[None]) -> None:
-        """Await a part of the job; a Problem that it raises becomes the job's."""
+        """Await a part of the job; store a Problem that it raises."""
         try:
             await work
         except Problem as problem:
             self.problem = self.problem or problem
 
     async def add(self, outcome: Outcome, frames: int) -> None:
-        """Fold in the next outcome, which is about so many frames, and emit what it brings."""
+        """Fold in the next outcome, of `frames` frames, and emit its items."""
         self.devices.add(outcome.device)
         self.queue_ms += outcome.queue_ms
         self.inference_ms += outcome.inference_ms
@@ -62,7 +62,7 @@ class Job:
 
 
 class Batches:
-    """The batches of one job that are in flight, oldest first: their results are folded in order.
+    """The batches of one job in flight, oldest first; their results are folded in this order.
 
     A job has at most one batch more in flight than its workers can hold.
     """
@@ -77,9 +77,10 @@ class Batches:
     async def send(
         self, subject: Subject, frames: int, lease: Lease, entries: Sequence[Entry]
     ) -> None:
-        """Send a batch of so many frames, which are in `entries` of `lease`.
+        """Send a batch of `frames` frames, whose slots are `entries` of `lease`.
 
-        Waits while the task needs earlier results first, and afterwards while too many are out.
+        First wait for earlier results if the task needs them; afterwards wait while too many
+        batches are in flight.
         """
         job = self.job
         while self._pending and job.task.waits(job.options, job.state):
@@ -97,12 +98,12 @@ class Batches:
             await self._take()
 
     async def finish(self) -> None:
-        """Wait for every batch."""
+        """Wait for all batches."""
         while self._pending:
             await self._take()
 
     async def abandon(self) -> None:
-        """Stop waiting; a batch that a worker already has runs to its end."""
+        """Cancel all batches; a batch that a worker already has still runs to its end."""
         for _, task in self._pending:
             task.cancel()
         await asyncio.gather(*(task for _, task in self._pending), return_exceptions=True)

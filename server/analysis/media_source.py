@@ -1,4 +1,4 @@
-"""The frames and the audio of a file as leases on the pool; what it lacks is decoded once."""
+"""Provides the frames and the audio of a file as leases on the pool; decodes what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fill = Callable[[Sequence[Entry]], Awaitable[None]]
 class MediaSource:
     """One file, identified by the hash of its content.
 
-    `engine` is what decoded it last, `decode_ms` how long decoding took so far.
+    `engine` is the engine that last decoded it, `decode_ms` the total decoding time.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class MediaSource:
 
     @asynccontextmanager
     async def frames(self, window: Window) -> AsyncIterator[tuple[Lease, dict[Sized, Entry]]]:
-        """Hold a window's frames, decoded; raises Problem (undecodable_video, frame_too_large)."""
+        """Lease a window's decoded frames; raises Problem (undecodable_video, frame_too_large)."""
         wants = [
             Want((self._digest, *sized), sized[1] * sized[2] * 3, sized not in window.sampled)
             for sized in window.frames
@@ -61,7 +61,7 @@ class MediaSource:
 
     @asynccontextmanager
     async def audio(self, window: AudioWindow) -> AsyncIterator[tuple[Lease, AudioRef]]:
-        """Hold the audio of the window; raises Problem (undecodable_video, no_audio_stream)."""
+        """Lease the audio of the window; raises Problem (undecodable_video, no_audio_stream)."""
         key = (self._digest, "audio", window.start_ms, window.end_ms)
         with await self._lease([Want(key, window.capacity * SAMPLE_BYTES)]) as lease:
 
@@ -84,15 +84,15 @@ class MediaSource:
         except TooLarge:
             raise Problem(
                 "frame_too_large",
-                "The frames that are wanted at once do not fit this service's frame pool "
-                "(FRAME_POOL_MB). Ask fewer tasks at once, or scale the video down.",
+                "The frames that the request needs at the same time do not fit the frame pool of "
+                "this service (FRAME_POOL_MB). Request fewer tasks, or scale the video down.",
             ) from None
 
     async def _settle(self, lease: Lease, fill: Fill) -> None:
-        """Bring what nobody is bringing, and wait for what others bring.
+        """Fill the empty entries, and wait for those that other requests are filling.
 
-        A fill runs on when its request is cancelled, since the decoder does: what it writes is
-        there for the next. Where another request's fill failed, this one tries for itself.
+        A fill continues if its request is cancelled, as its decoder does: the frames stay in the
+        pool. If the fill of another request failed, this request tries it itself.
         """
         while True:
             if claimed := lease.claim():
@@ -118,6 +118,6 @@ async def _filled(fill: Fill, claimed: Sequence[Entry], lease: Lease) -> None:
 
 
 def _noticed(filling: asyncio.Future[None]) -> None:
-    """A failure that nobody waits to hear of is no error: its request was cancelled."""
+    """Retrieve the exception: no request awaits it if its request was cancelled."""
     if not filling.cancelled():
         filling.exception()

@@ -1,4 +1,4 @@
-"""From a video to results: the next window is decoded while earlier chunks are analysed."""
+"""Sends frames and audio to the workers; decodes the next window during inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.frame_pool.pool import Entry, Lease
 
 
 class Pipeline:
-    """Moves the frames and the audio of one source through the workers."""
+    """Sends the frames and the audio of one source to the workers."""
 
     def __init__(self, source: MediaSource, dispatcher: Dispatcher) -> None:
         self._source = source
@@ -26,8 +26,8 @@ class Pipeline:
     async def frames(self, planned: Sequence[tuple[Job, FramePlan]]) -> None:
         """Analyse the chunks of every plan in one pass over the video.
 
-        A job that fails has its `problem` set, and no more of its chunks are sent. Raises Problem
-        where the video cannot be decoded.
+        If a job fails, its `problem` is set, and no more of its chunks are sent. Raises Problem
+        if the video cannot be decoded.
         """
         plans = [plan for _, plan in planned]
         running = [Batches(job, self._dispatcher) for job, _ in planned]
@@ -50,9 +50,9 @@ class Pipeline:
             batches.job.engine, batches.job.decode_ms = self._source.engine, self._source.decode_ms
 
     async def audio(self, job: Job, planned: Sequence[AudioWindow]) -> None:
-        """Analyse window after window; a Problem of the worker's becomes the job's.
+        """Analyse window after window; a worker's Problem is stored in the job.
 
-        Raises Problem where the audio cannot be decoded.
+        Raises Problem if the audio cannot be decoded.
         """
         batches = Batches(job, self._dispatcher)
         try:
@@ -67,7 +67,7 @@ class Pipeline:
         job.engine, job.decode_ms = self._source.engine, self._source.decode_ms
 
     async def finish(self, job: Job, video: VideoInfo, span: MediaRange) -> None:
-        """Send what the job's fold has gathered, where its task wants that; raises Problem."""
+        """Send the data gathered by the job's fold, if its task requires it; raises Problem."""
         gathered = job.task.finish(job.state, video, span)
         if gathered is not None:
             subject = Gathered(msgspec.Raw(msgspec.msgpack.encode(gathered)))
@@ -78,7 +78,7 @@ class Pipeline:
 async def _send_chunk(
     batches: Batches, chunk: Chunk, entries: Sequence[Entry], lease: Lease
 ) -> None:
-    """Send the frames of a chunk that could be decoded, if there are any but for comparison."""
+    """Send the decoded frames of a chunk, unless all of them are for comparison only."""
     decoded = [entry.content for entry in entries if isinstance(entry.content, FrameRef)]
     compared = chunk.indices[: chunk.context]
     context = sum(ref.frame_index in compared for ref in decoded)
@@ -92,7 +92,7 @@ def _held(entries: dict[Sized, Entry], chunk: Chunk, plan: FramePlan) -> list[En
 
 
 def _check_decoded(batches: Batches, plan: FramePlan) -> None:
-    """A file of whose wanted frames not one can be decoded is at fault."""
+    """Fail the job if not one of its frames could be decoded."""
     job = batches.job
     if len(plan.indices) > 0 and batches.sent == 0 and job.problem is None:
-        job.problem = Problem("undecodable_video", "None of the wanted frames can be decoded.")
+        job.problem = Problem("undecodable_video", "None of the requested frames can be decoded.")

@@ -1,7 +1,7 @@
-"""Which frames a task wants, at which size, in which chunks.
+"""Plans which frames a task needs, at which size, in which chunks.
 
-A plan depends on the request, the video and the settings alone, never on load, so that the same
-request always forms the same batches and so gets the same numbers.
+A plan depends on the request, the video and the settings only, never on the load. So the same
+request always has the same batches, and gets the same numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RESAMPLER_SLACK = SAMPLE_RATE
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames that are decoded and analysed together, the first `context` only for comparison."""
+    """Frames that are analysed together; the first `context` are for comparison only."""
 
     indices: Sequence[int]
     context: int
@@ -33,7 +33,7 @@ class Chunk:
 class FramePlan:
     """Chunks of frame indices, all at one size.
 
-    Every chunk but the first begins with the last `context` frames of the one before it.
+    Every chunk except the first begins with the last `context` frames of the previous one.
     """
 
     height: int
@@ -44,11 +44,11 @@ class FramePlan:
 
     @property
     def sampled(self) -> bool:
-        """Whether few of the video's frames are wanted, which the pool then prefers to keep."""
+        """Whether the frames are sparse: the pool keeps them longer than those of a full pass."""
         return self.indices.step >= SAMPLED_FROM_INTERVAL
 
     def chunks(self) -> Iterator[Chunk]:
-        """One chunk after the other."""
+        """Yield the chunks in frame order."""
         for start in range(0, len(self.indices), self.chunk_frames):
             context = min(start, self.context)
             yield Chunk(self.indices[start - context : start + self.chunk_frames], context)
@@ -56,14 +56,14 @@ class FramePlan:
 
 @dataclass(frozen=True)
 class AudioWindow:
-    """A stretch of audio."""
+    """A range of the audio."""
 
     start_ms: float
     end_ms: float
 
     @property
     def capacity(self) -> int:
-        """The number of samples that it has at most."""
+        """The maximum number of samples."""
         return round((self.end_ms - self.start_ms) * SAMPLE_RATE / 1000) + RESAMPLER_SLACK
 
 
@@ -72,7 +72,7 @@ def plan_frames(
 ) -> FramePlan:
     """The frames of the range that a task needs, in chunks.
 
-    The interval counts from the video's first frame, so that a range has the frames that the whole
+    The interval counts from the video's first frame, so a range has the same frames as the whole
     video has there. Raises Problem (undecodable_video, frame_too_large).
     """
     if video.frame_count == 0:
@@ -96,7 +96,7 @@ def _check_size(video: VideoInfo, settings: Settings) -> None:
     if pixels > settings.max_frame_pixels:
         raise Problem(
             "frame_too_large",
-            f"{size}, {pixels} pixels; this service takes up to {settings.max_frame_pixels} "
+            f"{size}, {pixels} pixels; this service accepts up to {settings.max_frame_pixels} "
             "(MAX_FRAME_PIXELS). Scale the video down.",
         )
     if slot_bytes(pixels * 3) > settings.frame_pool_mb * MB // 2:
@@ -108,7 +108,7 @@ def _check_size(video: VideoInfo, settings: Settings) -> None:
 
 
 def _scaled_size(height: int, width: int, longest_side: int | None) -> tuple[int, int]:
-    """Scaled down to the longest side, rounded as PySceneDetect's SceneManager rounds."""
+    """The size scaled down to the longest side, rounded like PySceneDetect's SceneManager."""
     factor = max(height, width) / (longest_side or max(height, width))
     if factor <= 1:
         return height, width
@@ -116,7 +116,7 @@ def _scaled_size(height: int, width: int, longest_side: int | None) -> tuple[int
 
 
 def plan_audio(needs: AudioInput, span: MediaRange, settings: Settings) -> list[AudioWindow]:
-    """The range's audio in windows; raises Problem (no_audio_stream)."""
+    """The range's audio, split into windows; raises Problem (no_audio_stream)."""
     if span.audio_start_ms is None or span.audio_end_ms is None:
         raise Problem("no_audio_stream", "The file has no audio stream.")
     fitting = settings.frame_pool_mb * MB // CHUNKS_IN_POOL // SAMPLE_BYTES

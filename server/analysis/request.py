@@ -1,4 +1,4 @@
-"""A request, whichever way it came in."""
+"""A request, from JSON or from an upload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Milliseconds = Annotated[int, Meta(ge=0, le=10**12)]
 
 
 class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which file to analyse, and which part of it: the fields that every request has."""
+    """The file and the part of it to analyse: the fields that all tasks have in common."""
 
     video_path: Annotated[str, Meta(min_length=1, max_length=4096)]
     input_hash: Annotated[str, Meta(pattern="^[0-9a-fA-F]{16}$")] | None = None
@@ -34,7 +34,7 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Request:
     """The tasks to run on one file, whether it was named or uploaded.
 
-    `refused` holds the tasks whose fields are not valid.
+    `refused` has the tasks whose fields are invalid.
     """
 
     file: FileRef

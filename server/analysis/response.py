@@ -1,4 +1,4 @@
-"""How a response is built from what a job has gathered."""
+"""Builds the response of a task from its finished job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from server.tasks.response import Provenance, Response, Timings
 
 
 class CombinedResponse(msgspec.Struct, frozen=True):
-    """The response of `POST /infer`: what each task found, or why it failed."""
+    """The response of `POST /infer`: the response of each task, or its error."""
 
     run_id: str
     input_hash: str
@@ -29,12 +29,12 @@ class CombinedResponse(msgspec.Struct, frozen=True):
 
 
 class ResponseBuilder:
-    """What all responses of one request have in common."""
+    """Builds responses with the fields that all tasks of one request have in common."""
 
     def __init__(
         self, run_id: str, request: Video, input_hash: str, video: VideoInfo, started: float
     ) -> None:
-        """`started` is when the request arrived, by `time.perf_counter`."""
+        """`started` is the arrival of the request, in `time.perf_counter` seconds."""
         self._run_id = run_id
         self._request = request
         self._input_hash = input_hash

@@ -1,1 +1,1 @@
-"""The front's child processes: started, supervised, given work."""
+"""The front's child processes: starts, supervises and dispatches work to them."""

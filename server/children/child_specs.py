@@ -1,4 +1,4 @@
-"""Which child processes a deployment has, and which of them may run which task."""
+"""Defines which child processes a deployment has, and which tasks each may run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CPU_WORKER = "cpu-worker"
 
 
 def decoders(settings: Settings, arena: str) -> list[ChildSpec]:
-    """The decoders: each works on one request at a time."""
+    """The decoders; each processes one message at a time."""
     return [
         ChildSpec(f"decoder-{i}", "cpu", DECODER, DecoderConfig(arena), capacity=1)
         for i in range(settings.decode_processes)
@@ -94,7 +94,7 @@ def _preload(settings: Settings, name: str) -> tuple[TaskSpec, ...]:
 
 
 def _default_models(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """The (task, file) pairs that the tasks need when a request names no model."""
+    """The (task, file) pairs that the tasks need if a request names no model."""
     return tuple(
         (task.name, file)
         for task, options in _with_defaults(installed().values(), settings)

@@ -1,7 +1,7 @@
-"""When a child counts as hung: the deadlines of processes and of the messages they work on, in s.
+"""The deadlines of child processes and of their messages, in seconds.
 
-A child that misses one is killed and replaced. The time of a message runs from when the child
-gets to it. No deadline follows from a client's own timeout, so no client can end a process.
+A child that misses one counts as hung: it is killed and replaced. A message's time starts when the
+child starts to work on it. No deadline depends on a client's timeout: no client can end a process.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ _AFTER_REQUEST_S = 30.0
 
 
 def load_s(longest_request_s: float) -> float:
-    """For loading a model, which may include its download."""
+    """Deadline for loading a model, which may include its download."""
     return longest_request_s + _AFTER_REQUEST_S
 
 
 def infer_s(subject: Subject, longest_request_s: float) -> float:
-    """For a batch: frames are few, a window of audio may take as long as the request."""
+    """Deadline for a batch; one of frames is short, a window of audio may take much longer."""
     longest_s = longest_request_s + _AFTER_REQUEST_S
     return min(_BATCH_S, longest_s) if isinstance(subject, Frames) else longest_s
 
 
 def probe_s(file: FileRef) -> float:
-    """For reading all packet headers of a file."""
+    """Deadline for reading all packet headers of a file."""
     return _PROBE_S + _indexing_s(file)
 
 
 def decode_s(file: FileRef, span_frames: int) -> float:
-    """For decoding frames that span so many frames of the file."""
+    """Deadline for decoding frames from a span of `span_frames` frames."""
     return _DECODE_S + _DECODE_PER_FRAME_S * span_frames + _indexing_s(file)
 
 
 def decode_audio_s(file: FileRef, duration_ms: float) -> float:
-    """For decoding so much audio."""
+    """Deadline for decoding `duration_ms` of audio."""
     return _DECODE_S + _DECODE_PER_AUDIO_MS_S * duration_ms + _indexing_s(file)
 
 
 def _indexing_s(file: FileRef) -> float:
-    """How long a slow disk takes to read the whole file, to find all its frames."""
+    """The time that a slow disk needs to read the whole file, as indexing may do."""
     return file.size_bytes / _SLOWEST_DISK_BYTES_PER_S

@@ -1,4 +1,4 @@
-"""The front's side of decoding: which decoder is asked, and what its failure means."""
+"""The front's side of decoding: selects a decoder, and turns its failures into problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from server.metrics import Metrics
 
 
 class DecoderClient:
-    """Sends requests to decoders; a file goes to the one that last read it, if that one is free."""
+    """Sends messages to decoders; prefers the free decoder that last read the same file."""
 
     def __init__(self, children: Sequence[Child], line: Line, metrics: Metrics) -> None:
         self.children = children
@@ -36,7 +36,7 @@ class DecoderClient:
         self._last_file: dict[str, Identity] = {}
 
     async def probe(self, file: FileRef, start_ms: int | None, end_ms: int | None) -> Probed:
-        """What `file` holds; raises Problem (undecodable_video)."""
+        """Index `file`; raises Problem (undecodable_video)."""
         message = Probe(next_id(), _request_id(), file, start_ms, end_ms)
         reply = await self._ask(file, message, deadlines.probe_s(file))
         assert isinstance(reply, Probed)
@@ -54,7 +54,7 @@ class DecoderClient:
     async def decode_audio(
         self, file: FileRef, start_ms: float, end_ms: float, capacity: int, lease: Lease
     ) -> AudioDecoded:
-        """Write sound into the one slot of `lease`; raises Problem (undecodable_video)."""
+        """Write audio into the only slot of `lease`; raises Problem (undecodable_video)."""
         offset = lease.entries[0].slot.offset
         message = DecodeAudio(next_id(), _request_id(), file, start_ms, end_ms, offset, capacity)
         deadline_s = deadlines.decode_audio_s(file, end_ms - start_ms)
@@ -72,8 +72,8 @@ class DecoderClient:
         except ChildDied:
             raise Problem(
                 "undecodable_video",
-                "The decoder that was reading the video crashed or hung and was replaced. The "
-                "file is probably damaged: check that ffmpeg can decode it, or encode it anew.",
+                "The decoder that was reading the video crashed or hung, and was replaced. The "
+                "file is probably damaged: check that ffmpeg can decode it, or encode it again.",
             ) from None
         if isinstance(answer, Failed):
             raise Problem(answer.code, answer.detail)
@@ -81,7 +81,10 @@ class DecoderClient:
 
     def _choose(self, file: FileRef) -> Child | None:
         if all(child.failed_starts >= HOPELESS_STARTS for child in self.children):
-            raise Problem("no_worker_ready", "No decoder process can be started: see the log.")
+            raise Problem(
+                "no_worker_ready",
+                "No decoder process can be started. The service's log has the reason.",
+            )
         free = [child for child in self.children if child.has_room]
         return min(
             free,

@@ -1,4 +1,4 @@
-"""Which worker gets which batch, and what happens when it dies of it."""
+"""Selects a worker for each batch, and retries a batch whose worker died."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SMOOTHING = 0.3
 
 @dataclass(frozen=True)
 class Route:
-    """Which workers (by name) may answer, and how long the deployment lets a request take."""
+    """The names of the workers that may run a task, and the deployment's longest request."""
 
     workers: frozenset[str]
     longest_request_s: float
@@ -45,7 +45,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The results of one batch, encoded, the device that ran it, and how long it waited and ran."""
+    """The encoded results of one batch, the device that ran it, its waiting and processing time."""
 
     results: tuple[msgspec.Raw, ...]
     device: str
@@ -54,7 +54,7 @@ class Outcome:
 
 
 class Dispatcher:
-    """Sends a batch to the worker with the least expected wait; once more if that one dies."""
+    """Sends a batch to the worker with the least expected wait; retries it once if that dies."""
 
     def __init__(self, workers: Sequence[Child], line: Line, metrics: Metrics) -> None:
         self.workers = workers
@@ -64,7 +64,7 @@ class Dispatcher:
         self._backlog_s: defaultdict[str, float] = defaultdict(float)
 
     def capacity(self, route: Route) -> int:
-        """How many batches the workers of `route` hold between them."""
+        """The number of batches that all workers of `route` together can hold."""
         return sum(child.spec.capacity for child in self._eligible(route))
 
     async def load(self, route: Route, spec: TaskSpec) -> ModelInfo:
@@ -82,7 +82,7 @@ class Dispatcher:
     async def infer(
         self, route: Route, spec: TaskSpec, subject: Subject, lease: Lease | None = None
     ) -> Outcome:
-        """Apply the model to a subject whose slots `lease` holds; raises Problem."""
+        """Apply the model to a subject; `lease` holds its slots. Raises Problem."""
         started = time.perf_counter()
         message = Infer(next_id(), _request_id(), spec, subject)
         deadline_s = deadlines.infer_s(subject, route.longest_request_s)
@@ -130,7 +130,7 @@ class Dispatcher:
             names = ", ".join(child.spec.name for child in eligible)
             raise Problem(
                 "no_worker_ready",
-                f"No worker that could do this can be started ({names}): see the log.",
+                f"No worker for this task can be started ({names}). The log has the reason.",
             )
         free = [child for child in eligible if child.has_room]
         return min(free, key=lambda child: self._expected_wait_s(child, spec), default=None)
@@ -143,13 +143,13 @@ class Dispatcher:
         return seconds + (0.0 if spec.model_key in child.resident else LOAD_COST_S)
 
     def _remember(self, child: Child, spec: TaskSpec, model: ModelInfo) -> ModelInfo:
-        """Note what is resident where, with the device's name as the deployment knows it."""
+        """Record that the model is resident in `child`, with the device's name in DEVICES."""
         known = msgspec.structs.replace(model, device=child.spec.device)
         child.resident[spec.model_key] = known
         return known
 
     def _learn(self, child: Child, task: str, seconds: float) -> None:
-        """Remember how long a batch takes: an exponential moving average."""
+        """Update the expected time of a batch, an exponential moving average."""
         key = (child.spec.name, task)
         known = self._seconds.setdefault(key, seconds)
         self._seconds[key] = known + SMOOTHING * (seconds - known)
@@ -160,15 +160,15 @@ def _request_id() -> str:
 
 
 def _problem(failure: Failed) -> Problem:
-    """What the client gets."""
+    """The Problem for a child's failure."""
     errors = [FieldError(failure.field, failure.detail)] if failure.field else None
     return Problem(failure.code, failure.detail, errors=errors)
 
 
 def _lethal(message: Load | Infer) -> str:
-    """Name the task that ended every worker it was given to."""
+    """The error text for a batch during which every worker died."""
     what = f"The {message.spec.task} task"
     if isinstance(message, Infer) and isinstance(message.subject, Frames):
         refs = message.subject.refs
         what += f" on frames {refs[0].frame_index} to {refs[-1].frame_index}"
-    return f"{what} ended {ATTEMPTS} worker processes, one after the other; it is not retried."
+    return f"{what} ended {ATTEMPTS} worker processes, one after the other. It is not retried."

@@ -1,4 +1,4 @@
-"""Child processes: started, awaited, watched, killed when they hang, replaced when they die."""
+"""Supervises child processes: starts them, kills them if they hang, replaces them if they die."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ipc.messages import FromChild, Heartbeat, ModelInfo, Ready, Stop
 from server.children import deadlines
 from server.frame_pool.pool import Lease
 
-HOPELESS_STARTS = 3  # in a row that did not become ready: nobody is to wait for such a child
+HOPELESS_STARTS = 3  # consecutive failed starts, after which requests stop waiting for a child
 WATCH_INTERVAL_S = 0.5
 STEADY_AFTER_S = 60.0
 FIRST_BACKOFF_S = 0.1
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 
 class ChildDied(Exception):
-    """The process that held a request died before it answered.
+    """The process that had a request died before it replied.
 
-    `running` says whether it was at this one; the others only waited in its queue.
+    `running` tells whether it was processing this request; the others were only queued.
     """
 
     def __init__(self, name: str, *, running: bool) -> None:
@@ -40,7 +40,7 @@ class ChildDied(Exception):
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """What a child is: `entry` is "module:function", `capacity` the size of its queue."""
+    """How to start a child: `entry` is "module:function", `capacity` the size of its queue."""
 
     name: str
     device: str
@@ -52,9 +52,9 @@ class ChildSpec:
 
 @dataclass
 class _Flight:
-    """A request that is out, what it holds, and how long its child may work on it.
+    """A request in flight, its lease, and how long its child may work on it.
 
-    `started` (monotonic s) is when the child got to it: time in the queue does not count.
+    `started` is when the child got to it, in monotonic seconds: time in the queue does not count.
     """
 
     reply: asyncio.Future[FromChild]
@@ -68,14 +68,14 @@ class _Flight:
         return self.started is not None and monotonic() > self.started + self.timeout_s
 
     def land(self) -> None:
-        """The process has let go of the request, and so of the slots."""
+        """Release the slots: the process no longer uses them."""
         if self.lease is not None:
             self.lease.release()
 
 
 @dataclass
 class _Incarnation:
-    """One process of a child, with the channel that dies with it."""
+    """One process of a child, with its own channel."""
 
     process: Any
     channel: Channel
@@ -87,9 +87,9 @@ class _Incarnation:
 class Child:
     """One supervised process: `run` keeps it alive until `stop`.
 
-    `state` is starting, ready, ending, backing_off or stopped; `failed_starts` counts the starts
-    in a row that did not become ready. `changed` is called whenever there may be
-    room for another request.
+    `state` is starting, ready, ending, backing_off or stopped. `failed_starts` counts consecutive
+    starts that did not become ready. `changed` is called whenever there may be room for another
+    request.
     """
 
     def __init__(self, spec: ChildSpec, log_level: str, changed: Callable[[], None]) -> None:
@@ -120,10 +120,10 @@ class Child:
     def send(
         self, message: Any, timeout_s: float, lease: Lease | None = None
     ) -> asyncio.Future[FromChild]:
-        """Send a request, for which there must be room.
+        """Send a request; `has_room` must be true.
 
-        The future ends with the reply, or with ChildDied. Whoever waits for it may stop waiting:
-        the lease is held until the process has answered or is dead. Past `timeout_s` the process
+        The future ends with the reply, or with ChildDied. The caller may stop waiting at any time:
+        the lease is held until the process has replied or is dead. After `timeout_s` the process
         counts as hung.
         """
         assert self.has_room
@@ -139,7 +139,7 @@ class Child:
         return reply
 
     async def run(self) -> None:
-        """Keep a process running: start, watch, bury, start again."""
+        """Keep a process running: start it, watch it, start another after its death."""
         early_deaths = 0
         while not self._stopping.is_set():
             started = monotonic()
@@ -159,7 +159,7 @@ class Child:
         self._set_state("stopped")
 
     async def stop(self) -> None:
-        """Let the process finish what it has, for a while, then make sure that it is gone."""
+        """Let the process finish its queue for up to `EXIT_S`, kill it, and wait for its end."""
         self._stopping.set()
         incarnation = self._incarnation
         if incarnation is None:
@@ -177,7 +177,7 @@ class Child:
             self._incarnation.process.kill()
 
     async def _live(self) -> str:
-        """One process, from start to death; returns why it died."""
+        """Run one process from start to death; return the reason of its death."""
         self._set_state("starting")
         try:
             incarnation = self._incarnation = self._spawn()
@@ -219,7 +219,7 @@ class Child:
         return incarnation
 
     async def _watch(self, incarnation: _Incarnation) -> str:
-        """Wait for the process to die, or to deserve it."""
+        """Wait until the process dies or misses a deadline; return the reason."""
         ready_deadline = monotonic() + self.spec.ready_deadline_s
         while not await _wait(incarnation.ended, WATCH_INTERVAL_S):
             now = monotonic()
@@ -233,7 +233,7 @@ class Child:
         return "the process ended"
 
     def _listen(self, incarnation: _Incarnation, loop: asyncio.AbstractEventLoop) -> None:
-        """In a thread of its own: pass replies to the event loop until the process dies."""
+        """In a separate thread: pass replies to the event loop until the process dies."""
         while True:
             try:
                 message = incarnation.channel.receive()
@@ -284,7 +284,7 @@ class Child:
             self._incarnation.channel.cancel(message_id)
 
     def _bury(self) -> None:
-        """The process is dead: nobody holds its slots any more."""
+        """After the death of the process: release its slots, and fail its requests."""
         self._incarnation = None
         self.resident.clear()
         flights, self._flights = self._flights, {}
@@ -299,7 +299,7 @@ class Child:
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
-    """Wait for `event`; False where it did not come in time."""
+    """Wait for `event`; return False after `timeout_s`."""
     try:
         await asyncio.wait_for(event.wait(), timeout_s)
     except asyncio.TimeoutError:
@@ -308,6 +308,6 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
 
 
 def _noticed(reply: asyncio.Future[FromChild]) -> None:
-    """A death that nobody waits to hear of is no error: its request was cancelled."""
+    """Retrieve the exception: no request awaits it if its request was cancelled."""
     if not reply.cancelled():
         reply.exception()

@@ -1,4 +1,4 @@
-"""Waiting for a child that has room: requests are sent in the order in which they came."""
+"""Queues messages until a child has room; sends them in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class _Ticket:
 
 
 class Line:
-    """Messages that wait for room, each with its own idea of which child may have it.
+    """Messages that wait for room, each with its own function that selects a child.
 
-    One that no child can take yet does not hold up those behind it.
+    A message that no child can take yet does not block later ones.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Line:
     async def send(
         self, choose: Choice, message: Any, timeout_s: float, lease: Lease | None = None
     ) -> tuple[Child, asyncio.Future[FromChild]]:
-        """Send `message` to the child that `choose` names, once it names one.
+        """Send `message` to the child that `choose` returns, as soon as it returns one.
 
         Returns the child and the future of its reply; raises what `choose` raises.
         """
@@ -58,7 +58,7 @@ class Line:
             self._tickets = deque(other for other in self._tickets if other is not ticket)
 
     def advance(self) -> None:
-        """Send what can be sent now; to be called whenever a child's room may have changed."""
+        """Send all messages that can be sent now; call it whenever a child may have room."""
         for ticket in list(self._tickets):
             if ticket.sent.done():
                 continue

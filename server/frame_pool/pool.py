@@ -137,7 +137,7 @@ class FramePool:
         self._counted = counted
 
     async def lease(self, wants: Sequence[Want]) -> Lease:
-        """Lease all of `wants` once present is space; raises TooLarge if present never will be."""
+        """Lease all of `wants` as soon as there is space; raises TooLarge if they can never fit."""
         distinct = {want.key: want for want in wants}
         if sum(slot_bytes(want.size_bytes) for want in distinct.values()) > self.size_bytes:
             raise TooLarge(f"{len(distinct)} slots do not fit {self.size_bytes} bytes")

@@ -1,4 +1,4 @@
-"""What `/health` says of the processes, the models and the memory."""
+"""The body of `/health`: the state of the processes, the models and the memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from server.settings import MB
 
 
 class WorkerHealth(msgspec.Struct, frozen=True):
-    """One worker; `models` are resident in it, `queue_depth` batches queued or running."""
+    """One worker: `models` are resident, `queue_depth` counts batches queued or running."""
 
     name: str
     device: str
@@ -21,7 +21,7 @@ class WorkerHealth(msgspec.Struct, frozen=True):
 
 
 class PoolHealth(msgspec.Struct, frozen=True):
-    """The frame pool: its size, the bytes that hold something, the slots under lease."""
+    """The frame pool: its size in bytes, the bytes in use, and the number of leased slots."""
 
     bytes: int
     used: int
@@ -29,7 +29,7 @@ class PoolHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The whole answer. GPU figures are of the first CUDA worker, the memory summed over all."""
+    """The body. `gpu_device_name` is that of the first CUDA worker; memory is the sum of all."""
 
     status: str
     models_loaded: list[str]
@@ -43,7 +43,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 def health(service: Service) -> Health:
-    """The state of the service now, as its children last told it."""
+    """The current state of the service, from the last messages of its children."""
     workers = service.dispatcher.workers
     on_cuda = [worker for worker in workers if worker.spec.device != "cpu"]
     beats = [worker.heartbeat for worker in on_cuda]
@@ -77,7 +77,7 @@ def health(service: Service) -> Health:
 
 
 def _status(service: Service, models: dict[str, str]) -> str:
-    """Unhealthy: nothing can be answered. Degraded: something cannot, or not as fast."""
+    """Unhealthy: no request can succeed. Degraded: some requests fail, or take longer."""
     workers = service.dispatcher.workers
     decoders = service.decoders.children
     if not any(w.state == "ready" for w in workers) or not any(

@@ -1,4 +1,4 @@
-"""The contract as an OpenAPI 3.1 document, made from the structs that requests are decoded with."""
+"""The API as an OpenAPI 3.1 document, generated from the structs of requests and responses."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def document() -> bytes:
     paths["/health"] = {"get": {"responses": {"200": _answer("Processes, models, memory", Health)}}}
     for path, about in (
         ("/", "The service's name and version"),
-        ("/livez", "The front answers"),
-        ("/readyz", "Every worker waits for work; 503 until then"),
+        ("/livez", "The front process answers"),
+        ("/readyz", "All workers and a decoder are ready; 503 until then"),
         ("/metrics", "Prometheus metrics"),
     ):
         paths[path] = {"get": {"responses": {"200": {"description": about}}}}
@@ -53,7 +53,7 @@ def document() -> bytes:
 
 
 def _operation(task: AnyTask, components: dict[str, Any]) -> dict[str, Any]:
-    """POST /infer/{task}: the video's fields and the task's in one object."""
+    """POST /infer/{task}: the fields of the video and of the task in one object."""
     options = components[task.options.__name__]["properties"]
     return _post(f"infer_{task.name}", options, components, task.response)
 
@@ -86,7 +86,7 @@ def _post(
         },
         "required": ["file"],
     }
-    responses: dict[str, Any] = {"200": _answer("What was found", answer)}
+    responses: dict[str, Any] = {"200": _answer("The result", answer)}
     for status in sorted(set(STATUS.values())):
         codes = ", ".join(code for code, of_code in STATUS.items() if of_code == status)
         responses[str(status)] = _answer(codes, ProblemDocument, "application/problem+json")

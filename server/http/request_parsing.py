@@ -1,4 +1,4 @@
-"""Request bodies: JSON into a video and the options of tasks, with errors that name the field."""
+"""Parses JSON bodies into a video and the options of tasks; errors name the field."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parse_combined(
 ) -> tuple[Video, dict[str, Options], dict[str, Problem]]:
     """Decode the body of `POST /infer`; raises Problem.
 
-    The last mapping has the tasks whose fields are not valid; they do not affect the others.
+    The last mapping has the tasks whose fields are invalid; the other tasks are unaffected.
     """
     fields = _object(body)
     tasks = fields.pop("tasks", None)
@@ -91,7 +91,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _video(fields: dict[str, Any], uploaded: bool, errors: list[FieldError]) -> Video | None:
-    """Take the fields of every request out of `fields`."""
+    """Remove the fields common to all tasks from `fields`, and convert them."""
     of_video = {k: fields.pop(k) for k in Video.__struct_fields__ if k in fields}
     if uploaded:
         if "video_path" in of_video:
@@ -106,7 +106,7 @@ def _invalid(errors: list[FieldError]) -> Problem:
 
 
 def _convert(fields: dict[str, Any], kind: type[T], errors: list[FieldError]) -> T | None:
-    """Convert `fields`, or add every one that is wrong to `errors`."""
+    """Convert `fields`, or add every invalid one to `errors`."""
     known = {k: v for k, v in fields.items() if k in kind.__struct_fields__}
     errors += [
         FieldError(name, f"unknown field; allowed are {', '.join(kind.__struct_fields__)}")

@@ -1,4 +1,4 @@
-"""The routes: each reads its request, asks the service, renders the answer."""
+"""The routes: each reads its request, calls the service and renders the response."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True)
 class Body:
-    """The JSON of a request, and the file that came with it, if one did."""
+    """The JSON of a request, and the path of the uploaded file, if any."""
 
     json: bytes
     file: FileRef | None = None
@@ -45,9 +45,9 @@ def _service(request: HttpRequest) -> Service:
 
 
 class Infer:
-    """POST /infer/{task}, one analysis of one video; POST /infer, several on one decode.
+    """POST /infer/{task}: one task; POST /infer: several tasks on one decode.
 
-    An ASGI app and no function, because an upload lasts until its answer has been sent.
+    It is an ASGI app, not a function, because an upload must exist until its response is sent.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +103,7 @@ async def _body(request: HttpRequest, service: Service) -> AsyncIterator[Body]:
     else:
         raise Problem(
             "unsupported_media_type",
-            f"The body is {content_type!r}; this route takes application/json or {MULTIPART}.",
+            f"The body is {content_type!r}; this route accepts application/json or {MULTIPART}.",
         )
 
 
@@ -119,35 +119,35 @@ async def _json(request: HttpRequest) -> bytes:
 
 
 def _timeout_s(request: HttpRequest, most_s: float) -> float:
-    """The client's own deadline where it is the smaller one."""
+    """The client's own deadline if it is shorter than `most_s`."""
     given = request.headers.get("x-request-timeout")
     if given is None:
         return most_s
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given) or float(given) == 0:
-        message = f"{given!r} is no number of seconds above 0"
+        message = f"{given!r} is not a number of seconds above 0"
         error = FieldError("X-Request-Timeout", message)
         raise Problem("invalid_request", f"X-Request-Timeout: {message}.", errors=[error])
     return min(most_s, float(given))
 
 
 async def index(request: HttpRequest) -> Response:
-    """GET /: what this is, as the original service says it."""
+    """GET /: name and version, as in the original service."""
     about = {"service": "Eioku ML Service", "version": version("eioku-ml")}
     return render(request, about)
 
 
 async def get_health(request: HttpRequest) -> Response:
-    """GET /health: processes, models, memory; 200 whatever it says."""
+    """GET /health: processes, models, memory; always 200."""
     return render(request, health(_service(request)))
 
 
 async def livez(request: HttpRequest) -> Response:
-    """GET /livez: 200 while the front answers at all."""
+    """GET /livez: 200 while the front process answers."""
     return Response("ok\n", media_type="text/plain")
 
 
 async def readyz(request: HttpRequest) -> Response:
-    """GET /readyz: 200 once every worker waits for work, else 503."""
+    """GET /readyz: 200 if all workers and at least one decoder are ready, else 503."""
     if _service(request).ready:
         return Response("ready\n", media_type="text/plain")
     return Response("starting\n", status_code=503, media_type="text/plain")
@@ -159,7 +159,7 @@ async def get_metrics(request: HttpRequest) -> Response:
 
 
 async def get_openapi(request: HttpRequest) -> Response:
-    """GET /openapi.json: this contract, for machines."""
+    """GET /openapi.json: the API as an OpenAPI document."""
     return Response(openapi.document(), media_type="application/json")
 
 

@@ -1,1 +1,1 @@
-"""What each task is, on the front's side: one file per task."""
+"""The front's side of the tasks: one file per task."""

@@ -15,7 +15,7 @@ CHUNK_FRAMES = 8
 
 
 class FacesOptions(Options, frozen=True):
-    """The fields of the original service."""
+    """The same fields as in the original service."""
 
     model_name: Name = "yolov8n-face.pt"
     frame_interval: Interval = 30

@@ -56,5 +56,5 @@ class Objects(ListTask[ObjectsOptions]):
         return f"{self.name}/{options.model_name}"
 
     def fields(self, options: ObjectsOptions, state: list[Any]) -> dict[str, Any]:
-        """The detections, and the profile that they were found with."""
+        """The profile and the detections."""
         return {"model_profile": options.model_profile, "detections": state}

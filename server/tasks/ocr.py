@@ -11,7 +11,7 @@ from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Interval, Language, ListTask, Options, RunsOn
 
 CHUNK_FRAMES = 2
-# The recogniser of the default language; another language's is loaded when it is first needed.
+# With the recogniser of the default language; others are loaded on first use.
 DEFAULT_WEIGHTS = ("craft_mlt_25k.pth", "english_g2.pth")
 
 
@@ -61,7 +61,7 @@ class Ocr(ListTask[OcrOptions]):
         return FrameInput(options.frame_interval, CHUNK_FRAMES)
 
     def runs_on(self, options: OcrOptions) -> RunsOn:
-        """A device, unless the request asks for the CPU."""
+        """A device, unless the request selects the CPU."""
         return RunsOn.DEVICE if options.use_gpu else RunsOn.CPU
 
     def weights(self, options: OcrOptions) -> tuple[str, ...]:
@@ -80,5 +80,5 @@ class Ocr(ListTask[OcrOptions]):
         }
 
     def fields(self, options: OcrOptions, state: list[Any]) -> dict[str, Any]:
-        """The text, and the first of its languages."""
+        """The first language, and the detections."""
         return {"language": options.effective_languages[0], "detections": state}

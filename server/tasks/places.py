@@ -14,14 +14,14 @@ CHUNK_FRAMES = 16
 
 
 class PlacesOptions(Options, frozen=True):
-    """`top_k` categories per frame."""
+    """`top_k` is the number of categories per frame."""
 
     frame_interval: Interval = 60
     top_k: Annotated[int, Meta(ge=1, le=365)] = 5
 
 
 class PlacesResponse(Response, frozen=True, kw_only=True):
-    """The likeliest categories of every sampled frame."""
+    """The most likely categories of every sampled frame."""
 
     classifications: list[Classification]
 

@@ -1,4 +1,4 @@
-"""What the response of every task has."""
+"""The fields that the responses of all tasks have in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ipc.messages import VideoInfo
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """What produced the response."""
+    """The model, device and versions that produced the response."""
 
     model_name: str
     weights_sha256: str | None

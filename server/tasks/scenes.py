@@ -1,7 +1,7 @@
 """Scenes: PySceneDetect's ContentDetector.
 
-Whether two consecutive frames differ is found chunk by chunk, on any worker. The minimum scene
-length needs all differences in order, so a last message applies PySceneDetect's own filter to them.
+The workers compare consecutive frames chunk by chunk. The minimum scene length needs all changes
+in order, so a last message applies PySceneDetect's own filter to them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Options, RunsOn, Task
 
 CHUNK_FRAMES = 128
-LONGEST_SIDE = 256  # what PySceneDetect's SceneManager scales frames to
+LONGEST_SIDE = 256  # as in PySceneDetect's SceneManager
 
 
 class ScenesOptions(Options, frozen=True):
@@ -35,7 +35,7 @@ class ScenesResponse(Response, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct):
-    """Presentation times in ms of all frames and of those that differ; at the end the scenes."""
+    """Presentation times in ms of all frames and of the changes; at the end the scenes."""
 
     frames_ms: list[float] = []
     changes_ms: list[float] = []
@@ -54,7 +54,7 @@ class SceneTask(Task[ScenesOptions, State]):
     worker = "gpu_workers.tasks.scenes"
 
     def needs(self, options: ScenesOptions) -> FrameInput:
-        """Every frame, small, beside the frame before it."""
+        """Every frame, scaled down, with the previous one for comparison."""
         return FrameInput(1, CHUNK_FRAMES, context=1, longest_side=LONGEST_SIDE)
 
     def runs_on(self, options: ScenesOptions) -> RunsOn:
@@ -75,7 +75,7 @@ class SceneTask(Task[ScenesOptions, State]):
         return []
 
     def finish(self, state: State, video: VideoInfo, span: MediaRange) -> Timeline:
-        """Have a worker turn the changes into scenes."""
+        """All changes, from which a worker computes the scenes."""
         return Timeline(state.frames_ms, state.changes_ms, span.start_ms, span.end_ms, video.fps)
 
     def fields(self, options: ScenesOptions, state: State) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What a task is: its options, the input it needs, and how the results of chunks become a response.
+"""Defines a task: its options, the input it needs, and the fold of its results into a response.
 
 A task is a subclass of `Task`, found through the entry point group `eioku_ml.tasks`. The front
-needs no other knowledge of it: routes, OpenAPI, health, metrics and preloading follow from here.
-Its counterpart in the workers is the module that `worker` names.
+knows a task only through this class: routes, OpenAPI, health, metrics and preloading use it. Its
+counterpart in the workers is the module `worker`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Language = Annotated[str, Meta(min_length=2, max_length=16)]
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of a request that belong to one task, with defaults and limits.
 
-    `extensions` names the fields that the original service does not have: they enter the
-    `config_hash` only where they are not at their default.
+    `extensions` are the fields that the original service does not have: they enter `config_hash`
+    only if they differ from their default.
     """
 
     extensions: ClassVar[frozenset[str]] = frozenset()
@@ -42,17 +42,17 @@ class RunsOn(Enum):
     DEVICE = auto()
     """Any worker of DEVICES."""
     CPU = auto()
-    """The workers of DEVICES that run on a CPU; the CPU worker where there is none."""
+    """The workers of DEVICES that run on a CPU; the CPU worker if there is none."""
     CPU_WORKER = auto()
-    """The CPU worker, which is there whatever DEVICES says."""
+    """The CPU worker, which exists with any DEVICES."""
 
 
 @dataclass(frozen=True)
 class FrameInput:
     """Every `interval`th frame, in chunks of `chunk_frames`.
 
-    Each chunk but the first begins with the last `context` frames of the one before it. Frames
-    are scaled down so that their longer side has `longest_side` pixels; None keeps their size.
+    Each chunk except the first begins with the last `context` frames of the previous one. Frames
+    are scaled down to a longer side of `longest_side` pixels; None keeps their size.
     """
 
     interval: int
@@ -85,7 +85,7 @@ class Task(ABC, Generic[OptionsT, StateT]):
     options: ClassVar[type[Options]]
     response: ClassVar[type[Response]]
     result: ClassVar[Any]
-    """The type of what a worker returns for one chunk."""
+    """The type of a worker's result for one chunk."""
     producer: ClassVar[str]
     package: ClassVar[str]
     """The distribution whose installed version is `producer_version`."""
@@ -93,11 +93,11 @@ class Task(ABC, Generic[OptionsT, StateT]):
     """The module that workers import: it has `Spec` and `load`, see gpu_workers.model."""
 
     def with_defaults(self, options: OptionsT, settings: Settings) -> OptionsT:
-        """The options, with defaults that depend on the deployment filled in."""
+        """The options, completed with the defaults that depend on the deployment."""
         return options
 
     def config(self, options: OptionsT) -> dict[str, Any]:
-        """What `config_hash` is computed from."""
+        """The fields from which `config_hash` is computed."""
         defaults = msgspec.structs.asdict(self.options())
         fields = msgspec.structs.asdict(options)
         extensions = self.options.extensions
@@ -105,14 +105,14 @@ class Task(ABC, Generic[OptionsT, StateT]):
 
     @abstractmethod
     def needs(self, options: OptionsT) -> FrameInput | AudioInput:
-        """The part of a video that the task works on."""
+        """The frames or the audio that the task needs."""
 
     def runs_on(self, options: OptionsT) -> RunsOn:
-        """Which workers may run it."""
+        """The workers that may run it."""
         return RunsOn.DEVICE
 
     def weights(self, options: OptionsT) -> tuple[str, ...]:
-        """The names of the files that its model is loaded from."""
+        """The names of the files from which its model is loaded."""
         return ()
 
     def model_key(self, options: OptionsT) -> str:
@@ -120,16 +120,16 @@ class Task(ABC, Generic[OptionsT, StateT]):
         return self.name
 
     def spec(self, options: OptionsT, state: StateT) -> Any:
-        """What the worker gets with the next chunk; its module's `Spec` is decoded from it."""
+        """The data sent with the next chunk; the worker decodes it as its module's `Spec`."""
         return options
 
     def task_spec(self, options: OptionsT, state: StateT) -> TaskSpec:
-        """The spec as messages carry it."""
+        """The encoded spec, as messages carry it."""
         encoded = msgspec.Raw(msgspec.msgpack.encode(self.spec(options, state)))
         return TaskSpec(self.name, self.model_key(options), encoded)
 
     def waits(self, options: OptionsT, state: StateT) -> bool:
-        """Whether the next chunk's spec depends on results that are not there yet."""
+        """Whether the next chunk's spec depends on results that have not arrived yet."""
         return False
 
     @abstractmethod
@@ -138,12 +138,12 @@ class Task(ABC, Generic[OptionsT, StateT]):
 
     @abstractmethod
     def add(self, state: StateT, result: Any) -> Sequence[Any]:
-        """Fold the next result into the state; returns the response's items that it brings."""
+        """Fold the next result into the state; return its new items for the response."""
 
     def finish(self, state: StateT, video: VideoInfo, span: MediaRange) -> Any:
-        """What one more message to a worker carries once all chunks are folded; None for none.
+        """The data of one more message to a worker after all chunks are folded; None for none.
 
-        The result of that message is folded like any other.
+        The result of this message is folded like any other.
         """
         return None
 
@@ -153,7 +153,7 @@ class Task(ABC, Generic[OptionsT, StateT]):
 
 
 class ListTask(Task[OptionsT, list[Any]]):
-    """A task whose results are lists of items; its response holds them all in `items_field`."""
+    """A task whose results are lists of items; its response has them all in `items_field`."""
 
     items_field: ClassVar[str] = "detections"
 

@@ -13,11 +13,11 @@ from server.tasks.response import Response
 from server.tasks.task import AudioInput, Language, Name, Options, Task
 
 WINDOW_MS = 30 * 60 * 1000
-UNDETERMINED = "und"  # ISO 639-2: nobody speaks, so there is no language to detect
+UNDETERMINED = "und"  # the code of ISO 639-2
 
 
 class TranscribeOptions(Options, frozen=True):
-    """`model_name` null is the deployment's (WHISPER_MODEL); `language` null is detected."""
+    """`model_name` null means WHISPER_MODEL; `language` null means detection."""
 
     extensions: ClassVar[frozenset[str]] = frozenset({"word_timestamps"})
 
@@ -28,14 +28,14 @@ class TranscribeOptions(Options, frozen=True):
 
 
 class TranscribeResponse(Response, frozen=True, kw_only=True):
-    """Speech, ordered by time; `language` is "und" where none was given and nobody speaks."""
+    """Speech, ordered by time; `language` is "und" if none was given and nobody speaks."""
 
     language: str
     segments: list[Segment]
 
 
 class State(msgspec.Struct):
-    """The language that was detected, and the segments so far."""
+    """The detected language, and the segments so far."""
 
     language: str | None = None
     segments: list[Segment] = []
@@ -71,15 +71,15 @@ class Transcribe(Task[TranscribeOptions, State]):
         return f"{self.name}/{options.model_name}"
 
     def spec(self, options: TranscribeOptions, state: State) -> TranscribeOptions:
-        """The language that an earlier window was found to be in holds for all later ones."""
+        """The options; a detected language applies to all later windows."""
         return msgspec.structs.replace(options, language=options.language or state.language)
 
     def waits(self, options: TranscribeOptions, state: State) -> bool:
-        """Windows run in parallel once the language is known."""
+        """Wait until the language is known; then windows run in parallel."""
         return options.language is None and state.language is None
 
     def start(self) -> State:
-        """Nothing was said."""
+        """No language, no segments."""
         return State()
 
     def add(self, state: State, result: Transcript) -> Sequence[Segment]:

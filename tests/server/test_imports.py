@@ -1,4 +1,4 @@
-"""The front stays small: nothing that can crash or grow is ever imported into it."""
+"""The front imports no library that can crash or grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every variable of the contract, its default and its limits."""
+"""Every setting, its default and its limits."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
         ("MAX_FRAME_PIXELS", "0", "whole number"),
         ("PRECISION", "fp8", "fp16"),
         ("PRELOAD", "objects,cats", "'cats' is not a task"),
-        ("MODEL_CACHE_DIR", "/proc/nothing", "cannot be made"),
+        ("MODEL_CACHE_DIR", "/proc/nothing", "cannot be created"),
     ],
 )
 def test_a_bad_value_names_the_variable_the_value_and_what_is_allowed(

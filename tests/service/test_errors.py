@@ -17,7 +17,7 @@ from bench.clips.generate import make_small
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a good clip (no sound), rubbish, and a link that leads outside."""
+    """A folder with a valid clip (no audio), an invalid file, and a link to a file outside."""
     folder = tmp_path_factory.mktemp("media")
     make_small(folder / "clip.mp4", seconds=2, width=320, height=180, fps=10, audio=False)
     (folder / "rubbish.mp4").write_bytes(b"this is no video" * 1000)

@@ -1,9 +1,9 @@
-"""A worker whose `objects` task does not look at the picture, but does what its model's name says.
+"""A worker whose `objects` task does not analyse frames, but does what its model's name says.
 
-Stands in for a real model where a test needs a fault, or a known amount of time:
-`slow-<ms>.pt` waits so long a frame, `dump.pt` saves what it sees, `die.pt` kills its process,
-`die-once.pt` does so the first time, `stop-once.pt` freezes it, `oom-<n>.pt` has memory for n
-frames. It imports torch for the last alone, so that its server starts quickly.
+It replaces a real model if a test needs a fault or a known processing time: `slow-<ms>.pt` waits
+this long per frame, `dump.pt` saves its frames, `die.pt` kills its process, `die-once.pt` does so
+the first time, `stop-once.pt` freezes it, `oom-<n>.pt` has memory for n frames. Only the last one
+imports torch, so the server starts quickly.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """Says in its name what to do."""
+    """The name says what to do."""
 
     model_name: str
 
@@ -46,7 +46,7 @@ def load(spec: Spec, runtime: object) -> Fake:
 
 
 def first_time(name: str) -> bool:
-    """Whether this is called for the first time with this name, whatever the process."""
+    """Whether this is the first call with this name in any process."""
     try:
         (FOLDER / name).touch(exist_ok=False)
     except FileExistsError:

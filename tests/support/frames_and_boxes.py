@@ -1,4 +1,4 @@
-"""Real frames, and how their boxes are compared with those of ultralytics."""
+"""Real frames, and the comparison of their boxes with those of ultralytics."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def clip_frames(path: Path, count: int, interval: int) -> list[np.ndarray]:
 
 
 def picture(name: str) -> np.ndarray:
-    """One of the pictures that ultralytics brings along, as RGB."""
+    """One of the images in the ultralytics package, as RGB."""
     return np.ascontiguousarray(cv2.imread(str(ASSETS / name))[..., ::-1])
 
 
 def predict(reference: YOLO, frames: list[np.ndarray], **options: object) -> list[Results]:
-    """The answer of ultralytics, which leaves torch with fewer threads: they are given back."""
+    """The result of ultralytics; restores the number of torch threads, which it reduces."""
     threads = torch.get_num_threads()
     bgr = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
     results: list[Results] = reference.predict(bgr, verbose=False, **options)

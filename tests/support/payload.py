@@ -8,5 +8,5 @@ VARYING = ("run_id", "timings_ms", "provenance", "task_id")
 
 
 def payload(response: dict[str, Any]) -> dict[str, Any]:
-    """What depends on the request and the video alone."""
+    """The fields that depend on the request and the video only."""
     return {name: value for name, value in response.items() if name not in VARYING}

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, for tests that talk to it over HTTP."""
+"""A real server in a separate process, for tests over HTTP."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Server:
     def wait_for(
         self, name: str, deadline_s: float = READY_DEADLINE_S, **fields: str
     ) -> dict[str, Any]:
-        """The next log event with this name, and with these values in its fields."""
+        """The next log event with this name and these field values."""
         end = time.monotonic() + deadline_s
         while True:
             event = self._events.get(timeout=max(0.0, end - time.monotonic()))
@@ -71,7 +71,7 @@ class Server:
                 return event
 
     def pid_of(self, child: str) -> int:
-        """The process that last became ready under this name."""
+        """The pid of the process that last became ready under this name."""
         ready = [e for e in self.log if e["event"] == "child ready" and e["child"] == child]
         return int(ready[-1]["pid"])
 
@@ -80,19 +80,19 @@ class Server:
         return self.client.post(f"/infer/{task}", json={"video_path": str(video), **fields})
 
     def metric(self, line_start: str) -> float:
-        """The value of the metric line that begins so."""
+        """The sum of the metric lines that start with `line_start`."""
         lines = self.client.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(line_start))
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal; returns the exit code."""
+        """Send a signal; return the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(EXIT_DEADLINE_S)
         self._reader.join(EXIT_DEADLINE_S)
         return code
 
     def close(self) -> None:
-        """Make sure that nothing is left of it."""
+        """Kill the process if it still runs, and close everything."""
         self.client.close()
         if self.process.poll() is None:
             self.process.kill()
@@ -104,7 +104,7 @@ class Server:
 
 @contextmanager
 def running(command: str = "server", **environ: str) -> Iterator[Server]:
-    """A server that is ready; stopped with SIGTERM at the end."""
+    """A server that is ready; SIGTERM stops it at the end."""
     defaults = {"FRAME_POOL_MB": "256", "DECODE_PROCESSES": "2", "DEVICES": "cpu"}
     server = Server(command, {**defaults, **environ})
     try:

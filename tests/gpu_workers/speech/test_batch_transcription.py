@@ -1,4 +1,4 @@
-"""Windows transcribed side by side, against `whisper.transcribe` on each window's sound alone."""
+"""Windows transcribed in one batch, against `whisper.transcribe` on each window's audio alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import whisper
-from sounds import as_whisper, read_sound, silence
 from whisper.decoding import DecodingResult
 from whisper.tokenizer import get_tokenizer
+from whisper_audio import as_whisper, read_audio, silence
 
 from gpu_workers.speech import batch_transcription
 from gpu_workers.speech.batch_transcription import transcribe_windows
@@ -35,8 +35,8 @@ def net(weights_dir: Path) -> whisper.Whisper:
 
 @pytest.fixture(scope="module")
 def talk(data_dir: Path) -> torch.Tensor:
-    """Two speakers in turn, with pauses short and long."""
-    jfk, nasa = read_sound(data_dir / "jfk.flac"), read_sound(data_dir / "nasa_13013.mp4")
+    """Two speakers alternating, with short and long pauses."""
+    jfk, nasa = read_audio(data_dir / "jfk.flac"), read_audio(data_dir / "nasa_13013.mp4")
     parts = [silence(4), jfk, silence(3), nasa, silence(32), jfk[: 4 * SAMPLE_RATE + 77]]
     return as_whisper(np.concatenate(parts))
 
@@ -56,21 +56,21 @@ def segments(
 
 
 def transcribed(
-    net: whisper.Whisper, sound: torch.Tensor, windows: list[Window], words: bool
+    net: whisper.Whisper, audio: torch.Tensor, windows: list[Window], words: bool
 ) -> list[dict[str, Any]]:
     answer = transcribe_windows(
-        net, sound, windows, language="en", word_timestamps=words, half=False
+        net, audio, windows, language="en", word_timestamps=words, half=False
     )
     assert answer["language"] == "en"
     return answer["segments"]
 
 
 def upstream(
-    net: whisper.Whisper, sound: torch.Tensor, window: Window, words: bool
+    net: whisper.Whisper, audio: torch.Tensor, window: Window, words: bool
 ) -> list[dict[str, Any]]:
     answer = whisper.transcribe(
         net,
-        window.cut_from(sound),
+        window.cut_from(audio),
         temperature=0,
         language="en",
         condition_on_previous_text=False,
@@ -92,7 +92,7 @@ def test_each_window_is_whispers_own(
 ) -> None:
     wanted = [(w, segment) for w in windows for segment in upstream(net, talk, w, words=False)]
     assert len(segments) == len(wanted) >= 25
-    assert any(segment["seek"] > 0 for segment in segments)  # some left a rest to be heard again
+    assert any(segment["seek"] > 0 for segment in segments)  # some windows were decoded in parts
     for segment, (window, want) in zip(segments, wanted, strict=True):
         assert segment["text"] == want["text"]
         assert (segment["start"], segment["end"]) == window.span(want["start"], want["end"])
@@ -135,8 +135,8 @@ def test_company_changes_nothing(
 @pytest.mark.parametrize(
     ("said", "parts", "frames"),
     [
-        ([0, "a", 50, 50, "b", 90], [(0, 50), (50, 90)], 1000),  # closed: all is heard
-        ([0, "a", 50, 50, "b"], [(0, 50)], 100),  # b is left for another try
+        ([0, "a", 50, 50, "b", 90], [(0, 50), (50, 90)], 1000),  # closed: nothing is left
+        ([0, "a", 50, 50, "b"], [(0, 50)], 100),  # b is decoded again
         ([0, "a", 50, 50], [(0, 50)], 100),
         ([5, "a", 50], [(0, 50)], 1000),
         ([0, "a"], [(0, 500)], 1000),

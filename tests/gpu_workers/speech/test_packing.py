@@ -1,4 +1,4 @@
-"""Windows of speech: what is packed together, and the way back to the sound's own time."""
+"""Windows of speech: which regions are packed together, and the mapping back to audio time."""
 
 from __future__ import annotations
 

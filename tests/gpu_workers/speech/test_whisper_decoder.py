@@ -1,4 +1,4 @@
-"""The decoder for batches, and its rules, against Whisper's own: row by row and step by step."""
+"""The batch decoder and its rules against Whisper's own, row by row and step by step."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_logits_are_whispers_own_while_rows_end(net: whisper.Whisper) -> None:
         answers.append(torch.cat([answers[-1], following], 1))
     theirs = PyTorchInference(net, BEGIN)
     wanted = [theirs.logits(tokens, features) for tokens in answers]
-    theirs.cleanup_caching()  # its hooks would catch our calls too
+    theirs.cleanup_caching()  # its hooks would also apply to our calls
     ours = BatchInference(net.decoder, features, end)
     for step, tokens in enumerate(answers):
         logits = ours.logits(tokens, features)

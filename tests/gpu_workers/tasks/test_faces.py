@@ -55,7 +55,7 @@ def landmarks_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(5)
     network = PoseModel("yolov8n-pose.yaml", nc=1, data_kpt_shape=(5, 3), verbose=False).eval()
     network.names = {0: "person"}
-    calibrate_batch_norm(network, torch.rand(2, 3, 256, 256))  # else it finds nothing at all
+    calibrate_batch_norm(network, torch.rand(2, 3, 256, 256))  # otherwise it finds nothing
     for layers in network.model[-1].cv3:
         layers[-1].weight.data *= 5
         layers[-1].bias.data.fill_(-3.0)

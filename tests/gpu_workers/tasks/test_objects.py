@@ -157,7 +157,7 @@ def test_a_classifier_is_no_detector(tmp_path: Path):
 
 
 class Trap:
-    """Leaves a file behind where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -207,7 +207,7 @@ def share_found(
     pixels: float,
     confidence: float,
 ) -> float:
-    """The share of the boxes of `model` that `other` finds, within the two tolerances."""
+    """The fraction of the boxes of `model` that `other` finds, within both tolerances."""
     frames = store.put(pictures)
     lower = msgspec.structs.replace(SPEC, confidence_threshold=0.4)
     expected, items = run(model, SPEC, store, frames), run(other, lower, store, frames)

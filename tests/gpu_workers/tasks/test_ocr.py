@@ -40,7 +40,7 @@ def model(weights_dir: Path) -> Ocr:
 
 @pytest.fixture(scope="module")
 def reader(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> easyocr.Reader:
-    """EasyOCR's Reader, unquantized, made to take our stand-ins for its own weights."""
+    """EasyOCR's Reader, unquantized, patched to accept the stand-ins as its own weights."""
     models = [config.detection_models, *config.recognition_models.values()]
     md5 = {entry["filename"]: entry["md5sum"] for group in models for entry in group.values()}
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +90,7 @@ def corners(item: TextDetection) -> np.ndarray:
 
 
 def assert_same(items: list[TextDetection], read: list[tuple]) -> None:
-    """The items of one frame are what `readtext` gave, in order of confidence."""
+    """The items of one frame equal the result of `readtext`, in order of confidence."""
     left = list(items)
     for polygon, text, confidence in read:
         same = [

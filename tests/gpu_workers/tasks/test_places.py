@@ -1,4 +1,4 @@
-"""Places against a plain torchvision forward with the authors' transform."""
+"""Places against a plain torchvision forward pass with the authors' transform."""
 
 from __future__ import annotations
 

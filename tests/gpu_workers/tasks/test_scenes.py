@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SceneDetector:
 
 
 class Clip:
-    """A video's small frames and their times, made as PySceneDetect's SceneManager makes them."""
+    """A video's small frames and their times, scaled like PySceneDetect's SceneManager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,7 +62,7 @@ class Clip:
 
 
 def small(frame: np.ndarray) -> np.ndarray:
-    """Downscale a BGR frame, and return it as RGB."""
+    """Scale a BGR frame down, and return it as RGB."""
     height, width, _ = frame.shape
     factor = compute_downscale_factor(max(width, height))
     size = max(1, round(width / factor)), max(1, round(height / factor))
@@ -80,7 +80,7 @@ def run(model: SceneDetector, spec: scenes.Spec, subject: Frames | Timeline, sto
 def changes(
     model: SceneDetector, spec: scenes.Spec, clip: Clip, store: FrameStore, chunk: int
 ) -> list[float]:
-    """The changes of all chunks of `chunk` frames, each after the last frame of the one before."""
+    """The changes of all chunks of `chunk` frames, each with the previous chunk's last frame."""
     found: list[float] = []
     for start in range(0, len(clip.frames), chunk):
         context = min(start, 1)
@@ -126,7 +126,7 @@ def nasa(data_dir: Path) -> Clip:
 
 @pytest.fixture(scope="module")
 def cuts(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Thirty shots of 5 to 40 frames at 30000/1001 fps: some follow each other within 0.6 s."""
+    """Thirty shots of 5 to 40 frames at 30000/1001 fps; some are shorter than 0.6 s."""
     path = tmp_path_factory.mktemp("clips") / "cuts.mp4"
     rng = np.random.default_rng(3)
     with av.open(str(path), "w") as container:

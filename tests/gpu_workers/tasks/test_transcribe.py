@@ -1,4 +1,4 @@
-"""Transcription against `whisper.transcribe` itself, on the same sound with the same weights."""
+"""Transcription against `whisper.transcribe` itself, on the same audio with the same weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import whisper
-from sounds import as_whisper, read_sound, silence
+from whisper_audio import as_whisper, read_audio, silence
 
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.out_of_memory import run
@@ -39,20 +39,20 @@ def model(weights_dir: Path) -> Transcribe:
 
 @pytest.fixture(scope="module")
 def reference(weights_dir: Path) -> whisper.Whisper:
-    """What `whisper.load_model("tiny")` gives where that file is Whisper's own."""
+    """The result of `whisper.load_model("tiny")` if the file were Whisper's own."""
     net = whisper.load_model(str(weights_dir / TINY), device="cpu")
     net.set_alignment_heads(whisper._ALIGNMENT_HEADS["tiny"])
     return net
 
 
-def put(store: FrameStore, sound: np.ndarray, start_ms: float = 0.0) -> Audio:
-    ref = AudioRef(0, len(sound), start_ms)
-    store.view.audio(ref)[:] = sound
+def put(store: FrameStore, audio: np.ndarray, start_ms: float = 0.0) -> Audio:
+    ref = AudioRef(0, len(audio), start_ms)
+    store.view.audio(ref)[:] = audio
     return Audio(ref)
 
 
-def expected(net: whisper.Whisper, sound: np.ndarray, **options: Any) -> list[dict[str, Any]]:
-    samples = sound.astype(np.float32) / 32_768
+def expected(net: whisper.Whisper, audio: np.ndarray, **options: Any) -> list[dict[str, Any]]:
+    samples = audio.astype(np.float32) / 32_768
     options.setdefault("language", "en")
     return whisper.transcribe(net, samples, temperature=0, fp16=False, **options)["segments"]
 
@@ -69,11 +69,11 @@ def assert_same(items: list[Segment], segments: list[dict[str, Any]], start_ms: 
 def test_same_as_whisper_and_twice_the_same(
     model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
 ) -> None:
-    sound = read_sound(data_dir / "jfk.flac")
-    subject = put(frame_store, sound, start_ms=1500.25)
+    audio = read_audio(data_dir / "jfk.flac")
+    subject = put(frame_store, audio, start_ms=1500.25)
     result = run(model, SPEAKING, subject, frame_store.view)
     assert result.language == "en"
-    assert_same(result.segments, expected(reference, sound), 1500.25)
+    assert_same(result.segments, expected(reference, audio), 1500.25)
     assert all(item.words is None for item in result.segments)
     assert run(model, SPEAKING, subject, frame_store.view) == result
 
@@ -81,10 +81,10 @@ def test_same_as_whisper_and_twice_the_same(
 def test_words_are_whispers_own(
     model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
 ) -> None:
-    sound = read_sound(data_dir / "nasa_13013.mp4")
+    audio = read_audio(data_dir / "nasa_13013.mp4")
     spec = transcribe.Spec(TINY, "en", vad_filter=False, word_timestamps=True)
-    items = run(model, spec, put(frame_store, sound), frame_store.view).segments
-    segments = expected(reference, sound, word_timestamps=True)
+    items = run(model, spec, put(frame_store, audio), frame_store.view).segments
+    segments = expected(reference, audio, word_timestamps=True)
     assert_same(items, segments, 0.0)
     words = [word for item in items for word in item.words]
     wanted = [word for segment in segments for word in segment["words"]]
@@ -104,9 +104,9 @@ def test_filtered_speech_is_where_somebody_speaks(
     data_dir: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    jfk = read_sound(data_dir / "jfk.flac")
-    sound = np.concatenate([silence(4), jfk, silence(10), jfk[: 5 * 16_000 + 77], silence(3)])
-    subject = put(frame_store, sound, start_ms=250.5)
+    jfk = read_audio(data_dir / "jfk.flac")
+    audio = np.concatenate([silence(4), jfk, silence(10), jfk[: 5 * 16_000 + 77], silence(3)])
+    subject = put(frame_store, audio, start_ms=250.5)
     spec = transcribe.Spec(TINY, None, vad_filter=True, word_timestamps=True)
     result = run(model, spec, subject, frame_store.view)
     assert result.language in whisper.tokenizer.LANGUAGES
@@ -127,13 +127,13 @@ def test_filtered_speech_is_where_somebody_speaks(
 def test_the_language_is_that_of_the_speech(
     model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
 ) -> None:
-    speech = read_sound(data_dir / "nasa_13013.mp4")
-    sound = np.concatenate([silence(40), speech])
-    windows = model.preprocess(FILTERED, put(frame_store, sound), frame_store.view).windows
-    heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(windows[0].cut_from(as_whisper(sound))))
+    speech = read_audio(data_dir / "nasa_13013.mp4")
+    audio = np.concatenate([silence(40), speech])
+    windows = model.preprocess(FILTERED, put(frame_store, audio), frame_store.view).windows
+    heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(windows[0].cut_from(as_whisper(audio))))
     _, odds = reference.detect_language(heard[:, :3000])
     assert windows[0].stretches[0][0] > 39 * 16_000
-    result = run(model, FILTERED, put(frame_store, sound), frame_store.view)
+    result = run(model, FILTERED, put(frame_store, audio), frame_store.view)
     assert result.language == max(odds, key=odds.get)
 
 
@@ -148,8 +148,8 @@ def test_where_nobody_speaks_whisper_is_not_asked(
     monkeypatch.setattr(model._whisper.encoder, "forward", None)
     noise = np.random.default_rng(0).integers(-20, 21, 3 * 16_000).astype(np.int16)
     filtered = transcribe.Spec(TINY, language, vad_filter=True)
-    for sound in (np.zeros_like(noise), noise, noise[:0]):
-        result = run(model, filtered, put(frame_store, sound), frame_store.view)
+    for audio in (np.zeros_like(noise), noise, noise[:0]):
+        result = run(model, filtered, put(frame_store, audio), frame_store.view)
         assert result == Transcript(language, [])
     unfiltered = transcribe.Spec(TINY, language, vad_filter=False)
     result = run(model, unfiltered, put(frame_store, noise[:0]), frame_store.view)
@@ -182,7 +182,7 @@ def test_half_precision_on_a_gpu_says_nearly_the_same(
     model: Transcribe, weights_dir: Path, frame_store: FrameStore, data_dir: Path
 ) -> None:
     on_gpu = transcribe.load(SPEAKING, Runtime("cuda:0", "fp16", WeightsStore(weights_dir)))
-    subject = put(frame_store, read_sound(data_dir / "jfk.flac"))
+    subject = put(frame_store, read_audio(data_dir / "jfk.flac"))
     items = run(on_gpu, SPEAKING, subject, frame_store.view).segments
     wanted = run(model, SPEAKING, subject, frame_store.view).segments
     same = {item.text for item in items} & {item.text for item in wanted}

@@ -32,7 +32,7 @@ def frame(data_dir: Path, clip: str, index: int) -> np.ndarray:
 
 
 def speech(data_dir: Path, name: str) -> np.ndarray:
-    """Return a file's sound as (samples,) float32 at 16 kHz."""
+    """Return a file's audio as (samples,) float32 at 16 kHz."""
     import av
 
     with av.open(str(data_dir / name)) as container:

@@ -1,4 +1,4 @@
-"""One pass for several plans: every chunk as in a pass of its own, every frame in a window."""
+"""One pass for several plans: the same chunks as in separate passes, every frame in a window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input hashes: each file is read once as long as it stays as it is."""
+"""Input hashes: an unchanged file is read only once."""
 
 from __future__ import annotations
 

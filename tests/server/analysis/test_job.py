@@ -1,4 +1,4 @@
-"""Batches in flight: folded in order whatever order they end in, and sent when the fold allows."""
+"""Batches in flight: folded in order, whatever order they end in; sent when the fold allows it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WINDOWS = 4
 
 
 class HeldDispatcher:
-    """In the place of the workers: keeps every batch until the test answers it."""
+    """Replaces the workers: keeps every batch until the test answers it."""
 
     def __init__(self) -> None:
         self.specs: list[Any] = []
@@ -38,7 +38,7 @@ class HeldDispatcher:
         return await self.replies[-1]
 
     def answer(self, number: int, language: str | None) -> None:
-        """Answer a batch: one segment that says its number."""
+        """Answer a batch with one segment that contains its number."""
         transcript = Transcript(language, [Segment(number, number + 1, f" {number}", 1.0)])
         encoded = msgspec.Raw(msgspec.msgpack.encode(transcript))
         self.replies[number].set_result(Outcome((encoded,), f"cpu-{number}", 1.0, 2.0))
@@ -48,7 +48,7 @@ Script = Callable[[Job, Batches, HeldDispatcher, Callable[[], Awaitable[None]]],
 
 
 def transcribe(script: Script, language: str | None = None) -> tuple[Job, list[Event]]:
-    """Run a script on a transcription of which `send` sends one more window."""
+    """Run a script on a transcription; each `send` sends one more window."""
     events: list[Event] = []
 
     async def emit(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Sound as decoders write it, against what Whisper's own loader gets from ffmpeg."""
+"""The decoder's audio against that of Whisper's own loader, which uses ffmpeg."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.decoding.media_index import read_index
 
 @pytest.fixture
 def load_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """`whisper.load_audio`, with an ffmpeg program for it to call."""
+    """`whisper.load_audio`, with an ffmpeg program that it can call."""
     import whisper
 
     (tmp_path / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())

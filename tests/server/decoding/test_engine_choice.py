@@ -1,4 +1,4 @@
-"""Which engine reads: decord only where few frames are wanted and none can be skipped."""
+"""The choice of the engine: decord only if few frames are wanted and few can be skipped."""
 
 from __future__ import annotations
 

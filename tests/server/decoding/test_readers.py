@@ -165,7 +165,7 @@ def test_both_engines_give_the_same_bytes_in_any_order(name: str, clips: ClipLib
 
 
 class Counting(PyavReader):
-    """Counts the frames that the codec gives out."""
+    """Counts the frames that the codec returns."""
 
     decoded = 0
 

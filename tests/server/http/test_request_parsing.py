@@ -100,7 +100,7 @@ def test_what_is_no_json_is_a_400(settings: Settings) -> None:
 
 
 def test_config_hash_equals_the_contracts(settings: Settings) -> None:
-    """The text that the contract prescribes, written out, and the digests fixed."""
+    """The exact text of the contract, and fixed digests."""
     _, options = parse(
         settings, "ocr", body(languages=["en", "de"], language="fr", frame_interval=10)
     )

@@ -1,4 +1,4 @@
-"""Streams of events: held back by their reader, kept alive in silence, ended with their client."""
+"""Streams of events: backpressure from the reader, keep-alives, end after a disconnect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads against bodies that httpx builds, and against bodies that nothing should build."""
+"""Uploads: bodies that httpx builds, and malformed bodies."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Sender:
 
 
 def receive(sender: Sender, max_bytes: int = 64 * MB) -> tuple[Upload, bytes]:
-    """The upload, and what its path reads as."""
+    """The upload, and the content at its path."""
 
     async def run() -> tuple[Upload, bytes]:
         async with received(sender.request, max_bytes) as upload:
@@ -83,7 +83,7 @@ def in_chunks(whole: bytes, size: int) -> list[bytes]:
 
 
 def open_files() -> list[str]:
-    """Where this process's descriptors lead."""
+    """The targets of this process's file descriptors."""
     links = []
     for fd in os.listdir("/proc/self/fd"):
         try:
@@ -128,7 +128,7 @@ def test_as_large_as_is_allowed() -> None:
 
 
 def refusal(sender: Sender, max_bytes: int = 64 * MB) -> Problem:
-    """How it is refused; no file stays open."""
+    """The problem of a refused body; no file stays open."""
     before = open_files()
     with pytest.raises(Problem) as caught:
         receive(sender, max_bytes)

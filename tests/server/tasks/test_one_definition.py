@@ -1,4 +1,4 @@
-"""What a task is stands in its own files: nothing else knows a task by its name."""
+"""Only a task's own files know it by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real sound, as the decoder writes it."""
+"""Real audio, in the decoder's format."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 
-def read_sound(path: Path) -> np.ndarray:
-    """The first sound stream of a file as (samples,) int16, mono at 16 kHz."""
+def read_audio(path: Path) -> np.ndarray:
+    """The first audio stream of a file as (samples,) int16, mono at 16 kHz."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
     with av.open(str(path)) as container:
         frames = [*container.decode(audio=0), None]  # None flushes the resampler
@@ -23,6 +23,6 @@ def silence(seconds: float) -> np.ndarray:
     return np.zeros(round(seconds * 16_000), np.int16)
 
 
-def as_whisper(sound: np.ndarray) -> torch.Tensor:
-    """int16 samples as `whisper.load_audio` gives them: float32 from -1 to 1."""
-    return torch.from_numpy(sound.astype(np.float32) / 32_768)
+def as_whisper(audio: np.ndarray) -> torch.Tensor:
+    """Convert int16 samples to the format of `whisper.load_audio`: float32 from -1 to 1."""
+    return torch.from_numpy(audio.astype(np.float32) / 32_768)
