@@ -13,7 +13,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY requirements requirements
+COPY requirements/install requirements/uv.txt requirements/build.txt \
+    requirements/service.txt requirements/torch.txt requirements/
 RUN python3 -m venv uv \
     && uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements/uv.txt
 # Empty: the package index's own torch, which brings CUDA.

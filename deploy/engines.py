@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,14 +43,17 @@ class Engine:
     def run(self, image: str, media: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start the image's own command with a read-only media folder; it serves on `port`.
 
-        SIGTERM to the process that this returns reaches the service, and its exit code is the
-        service's.
+        The exit code of the process that this returns is the service's.
         """
         container = f"eioku-image-test-{port}"
         self._containers.append(container)
         command = [self.program, "run", "--name", container, "--shm-size", SHM_SIZE]
         command += ["--publish", f"127.0.0.1:{port}:8001", "--volume", f"{media}:/media:ro", image]
-        return subprocess.Popen(command, stderr=log)
+        return subprocess.Popen(command, stdout=log, stderr=log)
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM to the service, which the program of the engine passes on."""
+        process.terminate()
 
     def check(self, image: str, media: Path, code: str) -> None:
         """Run Python code in the image, as its user; raises EngineFailed unless it succeeds."""
@@ -77,7 +81,7 @@ class Engine:
 
 
 class Buildah(Engine):
-    """buildah, which gives a container no network of its own and does not run its command."""
+    """buildah, with chroot: it needs no runtime, and isolates neither network nor processes."""
 
     def size_bytes(self, image: str) -> int:
         """The size of the image's layers."""
@@ -89,14 +93,20 @@ class Buildah(Engine):
         container = self._container(image)
         place = ("--env", f"PORT={port}", "--env", "HOST=127.0.0.1")
         self._output("config", *place, container)
-        words = self._output("inspect", "--format", "{{json .OCIv1.Config.Cmd}}", container)
-        command = [self.program, "run", "--volume", f"{media}:/media:ro", container, "--"]
-        return subprocess.Popen([*command, *json.loads(words)], stderr=log)
+        words = json.loads(self._output("inspect", container))["OCIv1"]["config"]["Cmd"]
+        command = [self.program, *self._run(media), container, "--", *words]
+        return subprocess.Popen(command, stdout=log, stderr=log)
+
+    def terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """Send SIGTERM to the service itself: buildah would kill it."""
+        pid = process.pid
+        while _name(pid).startswith("buildah") and (children := _children(pid)):
+            pid = children[0]
+        os.kill(pid, signal.SIGTERM)
 
     def check(self, image: str, media: Path, code: str) -> None:
         """Run Python code in the image, as its user; raises EngineFailed unless it succeeds."""
-        volume = ("--volume", f"{media}:/media:ro")
-        self._output("run", *volume, self._container(image), "--", "python", "-c", code)
+        self._output(*self._run(media), self._container(image), "--", "python", "-c", code)
 
     def close(self) -> None:
         """Remove the containers."""
@@ -110,7 +120,10 @@ class Buildah(Engine):
 
     def _build(self) -> tuple[str, ...]:
         # Without --layers it caches nothing; only Docker's format has a health check.
-        return ("build", "--layers", "--format", "docker")
+        return ("build", "--isolation", "chroot", "--layers", "--format", "docker")
+
+    def _run(self, media: Path) -> tuple[str, ...]:
+        return ("run", "--isolation", "chroot", "--volume", f"{media}:/media:ro")
 
 
 def find() -> Engine:
@@ -118,11 +131,7 @@ def find() -> Engine:
     named = os.environ.get("ENGINE")
     for program in [named] if named else ["docker", "podman", "buildah"]:
         if shutil.which(program) and _works(program):
-            if program != "buildah":
-                return Engine(program)
-            # It needs neither user namespaces nor a runtime.
-            os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
-            return Buildah(program)
+            return Buildah(program) if program == "buildah" else Engine(program)
     raise EngineFailed(f"{named or 'None of docker, podman and buildah'} works here.")
 
 
@@ -131,6 +140,15 @@ def _works(program: str) -> bool:
         [program, "info"], check=False, capture_output=True, timeout=COMMAND_DEADLINE_S
     )
     return done.returncode == 0
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0].rpartition("/")[2]
+
+
+def _children(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for one in lists for child in one.read_text().split()]
 
 
 def _bytes(text: str) -> int:

@@ -44,19 +44,19 @@ assert pathlib.Path("/app/LICENSE").exists(), "no LICENSE"
 assert importlib.util.find_spec("server") is not None, "no server"
 assert importlib.util.find_spec("bench") is None, "bench is in the image"
 assert os.access("/models", os.W_OK), "/models cannot be written"
-assert not os.access("/media", os.W_OK), "/media can be written"
+assert os.statvfs("/media").f_flag & os.ST_RDONLY, "/media can be written"
 """
 
 
 def main() -> int:
     """Run the command that the first argument names; returns the exit code."""
     commands = {"build": _build, "test": _test}
-    if sys.argv[1:2] == [] or sys.argv[1] not in commands:
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
         _say("python -m deploy.image build|test")
         return 2
     try:
         commands[sys.argv[1]](engines.find())
-    except EngineFailed as error:
+    except (EngineFailed, subprocess.SubprocessError) as error:
         _say(str(error))
         return 1
     return 0
@@ -90,9 +90,9 @@ def _serve(engine: Engine, media: Path, log_path: Path) -> None:
             for task, fields, items in QUESTIONS:
                 count = _ask(f"{url}/infer/{task}", fields, items)
                 _say(f"{task}: {count} {items}")
-            _stop(process)
+            _stop(engine, process)
         finally:
-            _end(process)
+            _end(engine, process)
 
 
 def _make_clip(path: Path) -> None:
@@ -125,17 +125,19 @@ def _ask(url: str, fields: dict[str, Any], items: str) -> int:
     return len(answer[items])
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(engine: Engine, process: subprocess.Popen[bytes]) -> None:
     started = time.monotonic()
-    process.terminate()
+    engine.terminate(process)
     if code := process.wait(EXIT_DEADLINE_S):
         raise EngineFailed(f"After SIGTERM, the exit code is {code}.")
     _say(f"SIGTERM: exit code 0 after {_since(started)}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(engine: Engine, process: subprocess.Popen[bytes]) -> None:
     """Make sure that nothing is left of it, whatever went wrong."""
-    process.terminate()
+    if process.poll() is not None:
+        return
+    engine.terminate(process)
     try:
         process.wait(EXIT_DEADLINE_S)
     except subprocess.TimeoutExpired:
