@@ -7,10 +7,19 @@
 # --shm-size=3g for one device, and 2 GB more for each further one. See compose.yaml.
 ARG BASE=nvidia/cuda:13.0.2-base-ubuntu24.04
 
-# The dependencies come before the source, so that a change of the code does not install them again.
-FROM ${BASE} AS dependencies
+FROM ${BASE} AS runtime
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && apt-get install --yes --no-install-recommends libgomp1 python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 eioku \
+    && useradd --create-home --uid 10001 --gid 10001 eioku \
+    && mkdir --parents /models /media \
+    && chown eioku:eioku /models
+
+# The dependencies come before the source, so that a change of the code does not install them again.
+FROM runtime AS dependencies
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY requirements/install requirements/uv.txt requirements/build.txt \
@@ -30,14 +39,7 @@ COPY gpu_workers gpu_workers
 RUN uv/bin/uv pip install --no-cache --python /opt/venv/bin/python --target /app \
     --no-deps --no-build-isolation --compile-bytecode .
 
-FROM ${BASE}
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 python3 \
-    && rm -rf /var/lib/apt/lists/* \
-    && groupadd --gid 10001 eioku \
-    && useradd --create-home --uid 10001 --gid 10001 eioku \
-    && mkdir --parents /models /media \
-    && chown eioku:eioku /models
+FROM runtime
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=application /app /app
 COPY LICENSE /app/
