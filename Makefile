@@ -39,5 +39,5 @@ lock: install ## Write the pins of requirements/ again; UPGRADE=--upgrade: with 
 image: ## Build the image with docker, podman or buildah; BASE and TORCH_BACKEND choose the variant
 	$(PYTHON) -m deploy.image build
 
-image-test: install ## Start the image, ask two tasks about a made clip, stop it
+image-test: install ## Start the image, send two requests about a generated clip, stop it
 	$(BIN)/python -m deploy.image test

@@ -1,1 +1,1 @@
-"""Build the container image, and try it."""
+"""Build the container image, and test it."""

@@ -1,4 +1,4 @@
-"""`make image`: build the image. `make image-test`: start it, ask two tasks, stop it.
+"""`make image`: build the image. `make image-test`: start it, send two requests, stop it.
 
 Environment: IMAGE (eioku-ml), ENGINE (the first of docker, podman and buildah that works), and
 for the build BASE and TORCH_BACKEND, which the Dockerfile explains.
@@ -26,12 +26,12 @@ ROOT = Path(__file__).parent.parent
 IMAGE = os.environ.get("IMAGE", "eioku-ml")
 BUILD_ARGUMENTS = ("BASE", "TORCH_BACKEND")
 READY_DEADLINE_S = 120.0
-ANSWER_DEADLINE_S = 120.0
+REQUEST_DEADLINE_S = 120.0
 EXIT_DEADLINE_S = 60.0
 POLL_S = 0.2
 
-# Two tasks that need no download: the task, its fields, and what the answer must not lack.
-QUESTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+# Two tasks that need no download, their fields, and the list in the response that has items.
+REQUESTS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("scenes", {}, "scenes"),
     ("objects", {"model_name": "shapes.pt"}, "detections"),
 )
@@ -87,8 +87,8 @@ def _serve(engine: Engine, media: Path, log_path: Path) -> None:
         try:
             _await_ready(process, url, log_path)
             _say(f"ready after {_since(started)}")
-            for task, fields, items in QUESTIONS:
-                count = _ask(f"{url}/infer/{task}", fields, items)
+            for task, fields, items in REQUESTS:
+                count = _count_items(f"{url}/infer/{task}", fields, items)
                 _say(f"{task}: {count} {items}")
             _stop(engine, process)
         finally:
@@ -97,7 +97,7 @@ def _serve(engine: Engine, media: Path, log_path: Path) -> None:
 
 def _make_clip(path: Path) -> None:
     command = [sys.executable, "-m", "bench.clips", "demo", str(path)]
-    subprocess.run(command, check=True, cwd=ROOT, timeout=ANSWER_DEADLINE_S)
+    subprocess.run(command, check=True, cwd=ROOT, timeout=REQUEST_DEADLINE_S)
     path.chmod(0o644)
 
 
@@ -112,17 +112,17 @@ def _await_ready(process: subprocess.Popen[bytes], url: str, log_path: Path) -> 
     raise EngineFailed(f"The service did not become ready. Its log:\n{log_path.read_text()}")
 
 
-def _ask(url: str, fields: dict[str, Any], items: str) -> int:
-    body = json.dumps({"video_path": "/media/demo.mp4", **fields}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+def _count_items(url: str, fields: dict[str, Any], items: str) -> int:
+    content = json.dumps({"video_path": "/media/demo.mp4", **fields}).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_DEADLINE_S) as response:
-            answer: dict[str, Any] = json.load(response)
+        with urllib.request.urlopen(request, timeout=REQUEST_DEADLINE_S) as response:
+            body: dict[str, Any] = json.load(response)
     except urllib.error.HTTPError as error:
         raise EngineFailed(f"{url}: {error.read().decode()}") from None
-    if not answer[items]:
+    if not body[items]:
         raise EngineFailed(f"{url}: no {items}")
-    return len(answer[items])
+    return len(body[items])
 
 
 def _stop(engine: Engine, process: subprocess.Popen[bytes]) -> None:
