@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+PROGRAMS = ("docker", "podman", "buildah")
 COMMAND_DEADLINE_S = 120
 BUILD_DEADLINE_S = 3600
 SHM_SIZE = "2g"
@@ -65,7 +66,8 @@ class Engine:
             self._output("rm", "--force", container)
 
     def _build(self) -> tuple[str, ...]:
-        return ("build",)
+        # podman's own format has no health check.
+        return ("build", "--format", "docker") if self.program == "podman" else ("build",)
 
     def _output(self, *command: str) -> str:
         done = subprocess.run(
@@ -119,7 +121,7 @@ class Buildah(Engine):
         return container
 
     def _build(self) -> tuple[str, ...]:
-        # Without --layers it caches nothing; only Docker's format has a health check.
+        # Without --layers it caches nothing; its own format has no health check.
         return ("build", "--isolation", "chroot", "--layers", "--format", "docker")
 
     def _run(self, media: Path) -> tuple[str, ...]:
@@ -128,11 +130,11 @@ class Buildah(Engine):
 
 def find() -> Engine:
     """The engine that ENGINE names, else the first that works here; raises EngineFailed."""
-    named = os.environ.get("ENGINE")
-    for program in [named] if named else ["docker", "podman", "buildah"]:
+    programs = [os.environ["ENGINE"]] if "ENGINE" in os.environ else list(PROGRAMS)
+    for program in programs:
         if shutil.which(program) and _works(program):
             return Buildah(program) if program == "buildah" else Engine(program)
-    raise EngineFailed(f"{named or 'None of docker, podman and buildah'} works here.")
+    raise EngineFailed(f"No program to build images works here; tried: {', '.join(programs)}.")
 
 
 def _works(program: str) -> bool:
