@@ -1,42 +1,58 @@
-# The CUDA image: docker build -t eioku-ml .
-# The CPU image:  docker build -t eioku-ml:cpu --build-arg BASE=ubuntu:24.04 \
-#                     --build-arg TORCH_BACKEND=cpu .
+# The CUDA image: make image, or docker build --tag eioku-ml .
+# The CPU image:  make image BASE=ubuntu:24.04 TORCH_BACKEND=cpu, or the same names as --build-arg
 #
-# The frame pool lives in /dev/shm, and Docker's default of 64 MB is too small:
-# run with --shm-size=2g (1 GB a device, and room to spare). See compose.yaml.
+# BASE is a Debian or Ubuntu whose python3 is 3.10 to 3.13.
+#
+# The frame pool lives in /dev/shm, and Docker's default of 64 MB is too small: run with
+# --shm-size=3g for one device, and 2 GB more for each further one. See compose.yaml.
 ARG BASE=nvidia/cuda:13.0.2-base-ubuntu24.04
 
-FROM ${BASE} AS build
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends make python3 python3-venv \
-    && rm -rf /var/lib/apt/lists/*
-WORKDIR /app
-COPY Makefile pyproject.toml constraints.txt overrides.txt README.md ./
-COPY ipc ipc
-COPY server server
-COPY gpu_workers gpu_workers
-COPY bench bench
-# Empty: the registry's own torch, which brings CUDA. uv knows what "cpu" means.
-ARG TORCH_BACKEND=
-RUN if [ -n "${TORCH_BACKEND}" ]; then export UV_TORCH_BACKEND="${TORCH_BACKEND}"; fi \
-    && make install EXTRAS=
-
-FROM ${BASE}
+FROM ${BASE} AS runtime
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 10001 eioku \
-    && mkdir /models /media \
-    && chown eioku /models
-COPY --from=build /app /app
+    && groupadd --gid 10001 eioku \
+    && useradd --create-home --uid 10001 --gid 10001 eioku \
+    && mkdir --parents /models /media \
+    && chown eioku:eioku /models
+
+# The dependencies come before the source, so that a change of the code does not install them again.
+FROM runtime AS dependencies
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY requirements/install requirements/uv.txt requirements/build.txt \
+    requirements/service.txt requirements/torch.txt requirements/
+RUN python3 -m venv uv \
+    && uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements/uv.txt
+# Empty: the package index's own torch, which brings CUDA.
+ARG TORCH_BACKEND=
+RUN python3 -m venv --without-pip /opt/venv \
+    && UV_NO_CACHE=1 requirements/install uv/bin/uv /opt/venv/bin/python
+
+FROM dependencies AS application
+COPY pyproject.toml README.md LICENSE ./
+COPY ipc ipc
+COPY server server
+COPY gpu_workers gpu_workers
+RUN uv/bin/uv pip install --no-cache --python /opt/venv/bin/python --target /app \
+    --no-deps --no-build-isolation --compile-bytecode .
+
+FROM runtime
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=application /app /app
+COPY LICENSE /app/
 WORKDIR /app
-USER eioku
+USER 10001:10001
 ENV HOST=0.0.0.0 \
     PORT=8001 \
     MODEL_CACHE_DIR=/models \
     MEDIA_ROOTS=/media \
-    PATH=/app/.venv/bin:$PATH \
+    PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
+# A new named volume takes the owner of this folder, so the service can write to it.
 VOLUME /models
 EXPOSE 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \

@@ -1,22 +1,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= [dev]
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo serve test lint
+.PHONY: help install demo serve test lint lock image image-test
 
 help: ## Show this help
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-install: $(VENV)/.installed ## Make .venv with pinned packages
+install: $(VENV)/.installed ## Make .venv with pinned packages; TORCH_BACKEND=cpu: torch without CUDA
 
-$(VENV)/.installed: pyproject.toml constraints.txt overrides.txt
+$(VENV)/.installed: pyproject.toml $(wildcard requirements/*.txt) requirements/install
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt \
-		--override overrides.txt --compile-bytecode --editable '.$(EXTRAS)'
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/uv.txt
+	requirements/install $(BIN)/uv $(BIN)/python dev
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: install ## Run all six tasks on a generated clip, and show the results
@@ -33,3 +32,12 @@ lint: install
 
 test: lint ## Run everything that CI runs: ruff, mypy, import-linter, pytest
 	$(BIN)/pytest
+
+lock: install ## Write the pins of requirements/ again; UPGRADE=--upgrade: with the newest versions
+	PATH="$(BIN):$$PATH" python requirements/lock.py $(UPGRADE)
+
+image: ## Build the image with docker, podman or buildah; BASE and TORCH_BACKEND choose the variant
+	$(PYTHON) -m deploy.image build
+
+image-test: install ## Start the image, send two requests about a generated clip, stop it
+	$(BIN)/python -m deploy.image test

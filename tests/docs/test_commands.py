@@ -52,10 +52,15 @@ def test_command(command: Command) -> None:
             assert (name, arguments) in [("mypy", []), ("lint-imports", [])]
 
 
-def check_make(targets: list[str]) -> None:
-    known = re.findall(r"^(\w+):", text_of("Makefile"), re.MULTILINE)
-    assert set(targets) <= set(known)
+def check_make(arguments: list[str]) -> None:
+    """Targets must exist, and so must the variables that the command sets."""
+    makefile = text_of("Makefile") + text_of("deploy/image.py") + text_of("requirements/install")
+    targets = [argument for argument in arguments if "=" not in argument]
+    known = re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE)
     assert targets
+    assert set(targets) <= set(known)
+    for argument in arguments:
+        assert argument in targets or argument.split("=")[0] in makefile
 
 
 def check_module(arguments: list[str]) -> None:
