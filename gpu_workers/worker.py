@@ -13,7 +13,7 @@ import msgspec
 
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.out_of_memory import apply
-from gpu_workers.registry import Registry
+from gpu_workers.resident_models import ResidentModels
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
 from ipc import child
@@ -81,7 +81,9 @@ class Worker:
         device = "cpu" if config.device == "cpu" else "cuda:0"
         self._config = config
         self._weights = WeightsStore(Path(config.model_cache_dir))
-        self._registry = Registry(config.tasks, Runtime(device, config.precision, self._weights))
+        self._models = ResidentModels(
+            config.tasks, Runtime(device, config.precision, self._weights)
+        )
         self._arena = ArenaView(config.arena)
 
     def preload(self) -> dict[str, ModelInfo]:
@@ -89,7 +91,7 @@ class Worker:
         loaded = {}
         for spec in self._config.preload:
             try:
-                loaded[spec.model_key] = self._registry.get(spec)[0].info
+                loaded[spec.model_key] = self._models.get(spec)[0].info
             except ModelUnavailable as error:
                 log.warning("not preloaded", extra={"reason": str(error)})
         return loaded
@@ -97,7 +99,7 @@ class Worker:
     def answer(self, request: Load | Infer) -> FromChild:
         """Load or apply a model; raises child.TaskError with an API error code."""
         try:
-            model, spec = self._registry.get(request.spec)
+            model, spec = self._models.get(request.spec)
             if isinstance(request, Load):
                 return Loaded(request.id, model.info)
             started = time.perf_counter()
@@ -128,7 +130,7 @@ class Worker:
 
     def _model_state(self, name: str, task: str) -> str:
         """Return ready, missing, or failed with the reason, also if the file cannot be loaded."""
-        if (why := self._registry.failures.get(name)) is not None:
+        if (why := self._models.failures.get(name)) is not None:
             return f"failed: {why}"
         try:
             return self._weights.status(name, task)

@@ -18,7 +18,7 @@ from server.analysis.analysis import Analysis
 from server.analysis.events import Emit, Event, Stream
 from server.analysis.hashes import InputHashes
 from server.analysis.request import Request
-from server.analysis.response import CombinedResponse
+from server.analysis.response_builder import CombinedResponse
 from server.children import child_specs
 from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher

@@ -27,7 +27,7 @@ from bench.compare.litserve.side import NoLitServe, litserve
 from bench.compare.pairs import Contest, Fields, Outcome, Side, compete, table
 from bench.compare.precision_drift import drift_table
 from bench.compare.service_side import Service
-from bench.passive_waiting import wait_passively
+from bench.openmp_waiting import wait_passively
 from bench.reporting.tables import Table
 from bench.service_process import MODELS, service
 

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.clips import generate
 from bench.limits.repeats import repeat
-from bench.passive_waiting import wait_passively
+from bench.openmp_waiting import wait_passively
 from bench.reporting.tables import Table
 
 if TYPE_CHECKING:

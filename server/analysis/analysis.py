@@ -17,7 +17,7 @@ from server.analysis.media_source import MediaSource
 from server.analysis.pipeline import Pipeline
 from server.analysis.planner import FramePlan, plan_audio, plan_frames
 from server.analysis.request import Request
-from server.analysis.response import ResponseBuilder
+from server.analysis.response_builder import ResponseBuilder
 from server.children.child_specs import eligible_workers
 from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher, Route

@@ -35,7 +35,7 @@ from ipc.messages import (
 from server.decoding.audio import read_audio
 from server.decoding.containers import is_read_error
 from server.decoding.open_file import OpenFile
-from server.decoding.rgb import Picture
+from server.decoding.upright_rgb import Picture
 
 OPEN_FILES = 2
 CHANGED = "The file changed while it was being read. Send the request again once it is complete."
@@ -96,10 +96,10 @@ class Decoder:
         targets: dict[int, list[Target]] = {}
         for target in request.targets:
             targets.setdefault(target.frame_index, []).append(target)
-        wanted = list(targets)
         refs = []
         try:
-            for frame_index, picture in file.read(file.faster_engine(wanted), wanted):
+            engine = file.faster_engine(request.targets)
+            for frame_index, picture in file.read(engine, list(targets)):
                 refs += [self._write(picture, target, file) for target in targets[frame_index]]
         finally:
             file.park()

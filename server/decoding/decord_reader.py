@@ -9,7 +9,7 @@ import numpy as np
 
 from server.decoding.containers import THREADS
 from server.decoding.media_index import VideoIndex
-from server.decoding.rgb import Picture, RgbPicture
+from server.decoding.upright_rgb import Picture, RgbPicture
 
 
 class Disagreement(Exception):

@@ -1,7 +1,8 @@
 """Which engine decodes: decord where few frames are wanted and yet all must be decoded, else PyAV.
 
-On 8-bit 4:2:0 video both give the same bytes, so the choice is a matter of speed alone. decord is
-not given other pixel formats: its ffmpeg is older and converts them differently.
+Full-size frames of 8-bit 4:2:0 video are the same bytes from both, so the choice is a matter of
+speed alone. decord does not get other pixel formats, because its ffmpeg is older and converts them
+differently, nor frames that are to be scaled: PyAV's are scaled before they are converted to RGB.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ SPARSE_INTERVAL = 8  # from here on decord is as fast as PyAV, or faster
 MIN_SKIPPED_SHARE = 0.25  # of the frames between the first and the last wanted one
 
 
-def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str) -> str:
-    """The faster engine for these frames, whose indices rise; `last` is the one that is open."""
-    if not decord_reads(index):
+def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str, *, scaled: bool) -> str:
+    """The faster engine for these frames, whose indices rise.
+
+    `scaled` says whether any is wanted at another size than its own, `last` which engine is open.
+    """
+    if scaled or not decord_reads(index):
         return PYAV
     if len(wanted) == 1:
         return last or DECORD

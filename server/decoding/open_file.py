@@ -10,11 +10,12 @@ import decord
 
 from ipc.child import TaskError
 from ipc.files import FileRef, file_ref, open_ref
+from ipc.messages import Target
 from server.decoding.decord_reader import DecordReader, Disagreement
 from server.decoding.engine_choice import DECORD, PYAV, choose_engine, decord_reads
 from server.decoding.media_index import MediaIndex, read_index
 from server.decoding.pyav_reader import PyavReader
-from server.decoding.rgb import Picture
+from server.decoding.upright_rgb import Picture
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,14 @@ class OpenFile:
         self.engine = PYAV
         yield from self._reader(PYAV).read(rest)
 
-    def faster_engine(self, wanted: Sequence[int]) -> str:
-        """The engine to prefer for frames with these indices, in ascending order."""
+    def faster_engine(self, targets: Sequence[Target]) -> str:
+        """The engine to prefer for these frames, which are in ascending order."""
         if self.index.video is None:
             return PYAV
-        return choose_engine(self.index.video, wanted, self.engine)
+        info = self.index.info()
+        wanted = list(dict.fromkeys(target.frame_index for target in targets))
+        scaled = any((t.height, t.width) != (info.height, info.width) for t in targets)
+        return choose_engine(self.index.video, wanted, self.engine, scaled=scaled)
 
     @property
     def path(self) -> str:

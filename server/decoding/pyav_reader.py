@@ -10,7 +10,7 @@ import numpy as np
 
 from server.decoding.containers import THREADS, decoded, open_container
 from server.decoding.media_index import VideoIndex
-from server.decoding.rgb import AvPicture, Picture
+from server.decoding.upright_rgb import AvPicture, Picture
 
 SEEK_GAIN_FRAMES = 16
 

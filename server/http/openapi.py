@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from server.analysis.request import Video
-from server.analysis.response import CombinedResponse
+from server.analysis.response_builder import CombinedResponse
 from server.errors import STATUS, ProblemDocument
 from server.http.health import Health
 from server.tasks.registry import AnyTask, installed

@@ -46,9 +46,16 @@ SPARSE, DENSE = range(0, 600, 30), range(0, 128)
 def test_decord_reads_few_frames_of_which_none_can_be_skipped(
     index: VideoIndex, wanted: range | list[int], engine: str
 ) -> None:
-    assert choose_engine(index, list(wanted), last="") == engine
+    assert choose_engine(index, list(wanted), last="", scaled=False) == engine
 
 
 @pytest.mark.parametrize(("last", "engine"), [("", DECORD), (PYAV, PYAV), (DECORD, DECORD)])
 def test_a_single_frame_goes_to_the_reader_that_is_open(last: str, engine: str) -> None:
-    assert choose_engine(video(), [128], last) == engine
+    assert choose_engine(video(), [128], last, scaled=False) == engine
+
+
+@pytest.mark.parametrize("last", ["", DECORD, PYAV])
+@pytest.mark.parametrize("wanted", [SPARSE, DENSE, [128]])
+def test_scaled_frames_are_always_pyavs(wanted: range | list[int], last: str) -> None:
+    """The two scale differently: what a task sees must not depend on which decoder was free."""
+    assert choose_engine(video(), list(wanted), last, scaled=True) == PYAV

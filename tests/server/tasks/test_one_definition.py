@@ -15,7 +15,7 @@ NAMELESS = [
     *(ROOT / "server" / part for part in ("analysis", "children", "frame_pool", "http")),
     ROOT / "ipc",
     *(ROOT / "server" / name for name in ("app.py", "service.py", "metrics.py", "settings.py")),
-    *(ROOT / "gpu_workers" / name for name in ("registry.py", "worker.py", "model.py")),
+    *(ROOT / "gpu_workers" / name for name in ("resident_models.py", "worker.py", "model.py")),
 ]
 
 

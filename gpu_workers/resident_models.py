@@ -18,7 +18,7 @@ MOST_RESIDENT = 12
 UNLOADABLE = (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError)
 
 
-class Registry:
+class ResidentModels:
     """The resident models of one worker.
 
     `tasks` maps each task's name to its module. `failures` maps the names of models whose last
