@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from functools import partial
 
 from prometheus_client.core import Metric
 
@@ -15,7 +14,7 @@ from server import metrics
 from server.analysis import events
 from server.analysis.admission import Admission
 from server.analysis.analysis import Analysis
-from server.analysis.events import Emit, Event, Stream
+from server.analysis.events import Event, Stream
 from server.analysis.hashes import InputHashes
 from server.analysis.request import Request
 from server.analysis.response_builder import CombinedResponse
@@ -90,8 +89,9 @@ class Service:
     async def events(self, request: Request) -> AsyncGenerator[Event, None]:
         """Yield the events of the request; raises Problem if it fails as a whole."""
         with self.admission.admit():
-            async with aclosing(Stream(partial(self._run, request)).events()) as stream:
-                async for event in stream:
+            stream = Stream()
+            async with aclosing(stream.events(self._run(request, stream))) as emitted:
+                async for event in emitted:
                     yield event
 
     async def infer(self, request: Request) -> Response:
@@ -118,12 +118,12 @@ class Service:
         first = next(iter(in_order.values()))
         return CombinedResponse(first.run_id, first.input_hash, first.video, in_order, errors)
 
-    async def _run(self, request: Request, emit: Emit) -> None:
+    async def _run(self, request: Request, stream: Stream) -> None:
         analysis = Analysis(
             request, self.settings, self.pool, self.decoders, self.dispatcher, self.hashes
         )
         try:
-            await asyncio.wait_for(analysis.run(emit), request.timeout_s)
+            await asyncio.wait_for(analysis.run(stream), request.timeout_s)
         except asyncio.TimeoutError:
             raise Problem(
                 "deadline_exceeded",

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     media_roots: tuple[str, ...]
     max_queued_requests: int
     request_timeout_s: float
+    stream_stall_s: float
     max_upload_mb: int
     max_frame_pixels: int
     precision: str
@@ -82,6 +83,7 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         media_roots=env.get("MEDIA_ROOTS", os.getcwd(), _folders),
         max_queued_requests=env.get("MAX_QUEUED_REQUESTS", "64", _whole(1, 100_000)),
         request_timeout_s=env.get("REQUEST_TIMEOUT_S", "3600", _seconds),
+        stream_stall_s=env.get("STREAM_STALL_S", "60", _seconds),
         max_upload_mb=env.get("MAX_UPLOAD_MB", "4096", _whole(1, 1 << 20)),
         max_frame_pixels=env.get("MAX_FRAME_PIXELS", str(8192 * 4320), _whole(1, 1 << 30)),
         precision=env.get("PRECISION", "auto", _one_of(PRECISIONS, str.lower)),

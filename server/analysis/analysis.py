@@ -10,7 +10,7 @@ from typing import Any
 
 from ipc.messages import ModelInfo, Probed
 from server.analysis import events
-from server.analysis.events import Emit
+from server.analysis.events import Stream
 from server.analysis.hashes import InputHashes
 from server.analysis.job import Job
 from server.analysis.media_source import MediaSource
@@ -49,9 +49,10 @@ class Analysis:
         self._hashes = hashes
         self._started = time.perf_counter()
 
-    async def run(self, emit: Emit) -> None:
+    async def run(self, stream: Stream) -> None:
         """Run all tasks; raises Problem if the request fails as a whole."""
-        self._emit = emit
+        self._stream = stream
+        self._emit = stream.emit
         file, video = self._request.file, self._request.video
         digest, probed, models = await _settled(
             self._hashes.of(file, video.input_hash),
@@ -59,16 +60,16 @@ class Analysis:
             [self._load(task) for task in self._request.tasks],
         )
         for task, problem in self._request.refused.items():
-            await emit(events.Error(task, problem.document()))
-        jobs = await self._jobs(models)
+            self._emit(events.Error(task, problem.document()))
+        jobs = self._jobs(models)
         if not jobs:
-            return await self._done()
+            return self._done()
         if isinstance(probed, Problem):
             raise probed
         self._digest, self._probed = digest, probed
         self._responses = ResponseBuilder(self.run_id, video, digest, probed.video, self._started)
         await _together([self._on_frames(jobs), *(self._on_audio(job) for job in jobs)])
-        return await self._done()
+        return self._done()
 
     def _route(self, task: str) -> Route:
         runs_on = installed()[task].runs_on(self._request.tasks[task])
@@ -79,14 +80,14 @@ class Analysis:
         task, options = installed()[name], self._request.tasks[name]
         return self._dispatcher.load(self._route(name), task.task_spec(options, task.start()))
 
-    async def _jobs(self, models: Sequence[ModelInfo | Problem]) -> list[Job]:
+    def _jobs(self, models: Sequence[ModelInfo | Problem]) -> list[Job]:
         """Create a job for each task whose model is loaded; emit an error for the others."""
         jobs = []
         for (name, options), model in zip(self._request.tasks.items(), models, strict=True):
             if isinstance(model, Problem):
-                await self._emit(events.Error(name, model.document()))
+                self._emit(events.Error(name, model.document()))
             else:
-                await self._emit(events.Started(name))
+                self._emit(events.Started(name))
                 route = self._route(name)
                 jobs.append(Job(installed()[name], options, route, model, self._emit))
         return jobs
@@ -101,7 +102,7 @@ class Analysis:
                 try:
                     planned.append((job, self._plan(needs)))
                 except Problem as problem:
-                    await self._emit(events.Error(job.task.name, problem.document()))
+                    self._emit(events.Error(job.task.name, problem.document()))
         if not planned:
             return
         try:
@@ -125,7 +126,7 @@ class Analysis:
 
     def _pipeline(self) -> Pipeline:
         source = MediaSource(self._request.file, self._digest, self._pool, self._decoders)
-        return Pipeline(source, self._dispatcher)
+        return Pipeline(source, self._dispatcher, self._stream)
 
     def _plan(self, needs: FrameInput) -> FramePlan:
         return plan_frames(needs, self._probed.video, self._probed.range, self._settings)
@@ -135,12 +136,12 @@ class Analysis:
         if job.problem is None:
             await job.attempt(pipeline.finish(job, self._probed.video, self._probed.range))
         if job.problem is not None:
-            await self._emit(events.Error(job.task.name, job.problem.document()))
+            self._emit(events.Error(job.task.name, job.problem.document()))
         else:
-            await self._emit(events.Result(job.task.name, self._responses.build(job)))
+            self._emit(events.Result(job.task.name, self._responses.build(job)))
 
-    async def _done(self) -> None:
-        await self._emit(events.Done(self.run_id))
+    def _done(self) -> None:
+        self._emit(events.Done(self.run_id))
 
 
 async def _settled(

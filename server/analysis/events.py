@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
 from server.errors import ProblemDocument
 
-T = TypeVar("T")
-QUEUED_EVENTS = 8
+UNREAD_EVENTS = 8
 
 
 class Started(msgspec.Struct, frozen=True, tag_field="event", tag="started"):
@@ -63,35 +62,52 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
 
 
 Event = Started | Progress | Partial | Result | Error | Done
-Emit = Callable[[Event], Awaitable[None]]
+Emit = Callable[[Event], None]
 
 
-class Stream(Generic[T]):
-    """Runs a producer of events concurrently with its consumer, with a short queue between them.
+class Stream:
+    """Events on their way from a request to its reader.
 
-    So a slow reader delays only its own request.
+    `emit` never waits, so that a request waits for its reader only where it chooses to: in `room`,
+    which is called while no frames are leased. A slow reader delays its own request alone.
     """
 
-    def __init__(
-        self, produce: Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]]
-    ) -> None:
-        self._produce = produce
-        self._queue: asyncio.Queue[T | None] = asyncio.Queue(QUEUED_EVENTS)
+    def __init__(self) -> None:
+        self._unread: deque[Event] = deque()
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
 
-    async def events(self) -> AsyncGenerator[T, None]:
-        """Yield the events; raises what the producer raises. Closing it cancels the producer."""
-        task = asyncio.create_task(self._run())
-        try:
-            while (event := await self._queue.get()) is not None:
-                yield event
-            await task
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def emit(self, event: Event) -> None:
+        """Add an event."""
+        self._unread.append(event)
+        self._changed.set()
+        if len(self._unread) >= UNREAD_EVENTS:
+            self._room.clear()
 
-    async def _run(self) -> None:
+    async def room(self) -> None:
+        """Wait until fewer than `UNREAD_EVENTS` events are unread."""
+        await self._room.wait()
+
+    async def events(self, produce: Awaitable[None]) -> AsyncGenerator[Event, None]:
+        """Run `produce`, and yield what it emits; raises what it raises.
+
+        Closing it cancels `produce`.
+        """
+        producing = asyncio.ensure_future(produce)
+        producing.add_done_callback(lambda _: self._changed.set())
         try:
-            await self._produce(self._queue.put)
+            while True:
+                while self._unread:
+                    event = self._unread.popleft()
+                    if len(self._unread) < UNREAD_EVENTS:
+                        self._room.set()
+                    yield event
+                if producing.done():
+                    await producing
+                    return
+                self._changed.clear()
+                await self._changed.wait()
         finally:
-            await self._queue.put(None)
+            producing.cancel()
+            await asyncio.gather(producing, return_exceptions=True)

@@ -48,7 +48,7 @@ class Job:
         except Problem as problem:
             self.problem = self.problem or problem
 
-    async def add(self, outcome: Outcome, frames: int) -> None:
+    def add(self, outcome: Outcome, frames: int) -> None:
         """Fold in the next outcome, of `frames` frames, and emit its items."""
         self.devices.add(outcome.device)
         self.queue_ms += outcome.queue_ms
@@ -57,8 +57,8 @@ class Job:
         for encoded in outcome.results:
             result = msgspec.msgpack.decode(encoded, type=self.task.result)
             if items := self.task.add(self.state, result):
-                await self.emit(Partial(self.task.name, items))
-        await self.emit(Progress(self.task.name, self.frames_done, self.frames_total))
+                self.emit(Partial(self.task.name, items))
+        self.emit(Progress(self.task.name, self.frames_done, self.frames_total))
 
 
 class Batches:
@@ -120,4 +120,4 @@ class Batches:
         except asyncio.CancelledError:
             task.cancel()
             raise
-        await self.job.add(outcome, frames)
+        self.job.add(outcome, frames)

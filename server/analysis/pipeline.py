@@ -8,6 +8,7 @@ import msgspec
 
 from ipc.messages import Audio, FrameRef, Frames, Gathered, MediaRange, VideoInfo
 from server.analysis.decode_windows import Sized, windows
+from server.analysis.events import Stream
 from server.analysis.job import Batches, Job
 from server.analysis.media_source import MediaSource
 from server.analysis.planner import AudioWindow, Chunk, FramePlan
@@ -19,9 +20,10 @@ from server.frame_pool.pool import Entry, Lease
 class Pipeline:
     """Sends the frames and the audio of one source to the workers."""
 
-    def __init__(self, source: MediaSource, dispatcher: Dispatcher) -> None:
+    def __init__(self, source: MediaSource, dispatcher: Dispatcher, stream: Stream) -> None:
         self._source = source
         self._dispatcher = dispatcher
+        self._stream = stream
 
     async def frames(self, planned: Sequence[tuple[Job, FramePlan]]) -> None:
         """Analyse the chunks of every plan in one pass over the video.
@@ -37,6 +39,7 @@ class Pipeline:
             for window in windows(plans):
                 if all(batches.job.problem for batches in running):
                     break
+                await self._stream.room()
                 async with self._source.frames(window) as (lease, entries):
                     for i, chunk in window.chunks:
                         await _send_chunk(running[i], chunk, _held(entries, chunk, plans[i]), lease)
@@ -59,6 +62,7 @@ class Pipeline:
             for window in planned:
                 if job.problem is not None:
                     break
+                await self._stream.room()
                 async with self._source.audio(window) as (lease, ref):
                     await batches.send(Audio(ref), 0, lease, lease.entries)
             await batches.finish()
@@ -72,7 +76,7 @@ class Pipeline:
         if gathered is not None:
             subject = Gathered(msgspec.Raw(msgspec.msgpack.encode(gathered)))
             spec = job.task.task_spec(job.options, job.state)
-            await job.add(await self._dispatcher.infer(job.route, spec, subject), 0)
+            job.add(await self._dispatcher.infer(job.route, spec, subject), 0)
 
 
 async def _send_chunk(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive, Send
 
 from server.metrics import Metrics
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 async def until_hangup(receive: Receive, work: Awaitable[T], metrics: Metrics) -> T:
@@ -36,3 +39,20 @@ async def until_hangup(receive: Receive, work: Awaitable[T], metrics: Metrics) -
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def read_within(send: Send, stall_s: float, metrics: Metrics) -> Send:
+    """`send` for a client that must read: raises ClientDisconnect if it reads nothing for so long.
+
+    What a client does not read stays in buffers of this process, and the request holds its place.
+    """
+
+    async def send_read(message: Message) -> None:
+        try:
+            await asyncio.wait_for(send(message), stall_s)
+        except asyncio.TimeoutError:
+            log.warning("stream not read", extra={"stall_s": stall_s})
+            metrics.cancelled.inc()
+            raise ClientDisconnect from None
+
+    return send_read

@@ -18,7 +18,7 @@ from server.analysis.request import Request
 from server.errors import FieldError, Problem
 from server.http import openapi, request_parsing
 from server.http.allowed_paths import opened
-from server.http.client_disconnect import until_hangup
+from server.http.client_disconnect import read_within, until_hangup
 from server.http.health import health
 from server.http.rendering import render
 from server.http.streaming import EventStream, stream_format
@@ -53,6 +53,7 @@ class Infer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
         service = _service(request)
+        send = read_within(send, service.settings.stream_stall_s, service.metrics)
         task = request.path_params.get("task")
         async with _body(request, service) as body:
             with _parsed(request, task, body) as analysis:

@@ -49,7 +49,7 @@ def test_settings(tmp_path: Path) -> None:
     assert {name for row in rows for name in quoted(row[0])} == environ.read
     defaults = {row[0].strip("`").lower(): row[1] for row in rows if row[1].split()[0].isdigit()}
     del defaults["frame_pool_mb"]  # the machine's
-    assert len(defaults) == 5
+    assert len(defaults) == 6
     for name, default in defaults.items():
         assert getattr(settings, name) == int(default.split()[0]), name
 

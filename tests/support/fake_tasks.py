@@ -2,8 +2,8 @@
 
 It replaces a real model if a test needs a fault or a known processing time: `slow-<ms>.pt` waits
 this long per frame, `dump.pt` saves its frames, `die.pt` kills its process, `die-once.pt` does so
-the first time, `stop-once.pt` freezes it, `oom-<n>.pt` has memory for n frames. Only the last one
-imports torch, so the server starts quickly.
+the first time, `stop-once.pt` freezes it, `oom-<n>.pt` has memory for n frames,
+`long-<n>.pt` gives labels of n characters. Only `oom` imports torch, so the server starts quickly.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Fake:
             Detection(
                 ref.frame_index,
                 round(ref.timestamp_ms),
-                "frame",
+                "x" * self._number if self._does == "long" else "frame",
                 round(float(pixels.mean()) / 255, 4),
                 BBox(0.0, 0.0, float(ref.width), float(ref.height)),
             )

@@ -51,13 +51,10 @@ def transcribe(script: Script, language: str | None = None) -> tuple[Job, list[E
     """Run a script on a transcription; each `send` sends one more window."""
     events: list[Event] = []
 
-    async def emit(event: Event) -> None:
-        events.append(event)
-
     async def main() -> Job:
         options = TranscribeOptions(model_name="base", language=language)
         route = Route(frozenset({"worker-0"}), 60.0)
-        job = Job(installed()["transcribe"], options, route, MODEL, emit)
+        job = Job(installed()["transcribe"], options, route, MODEL, events.append)
         dispatcher = HeldDispatcher()
         batches = Batches(job, dispatcher)  # type: ignore[arg-type]
         pool = FramePool(1 << 20)
