@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from clip_library import ClipLibrary, real
 from sounds import as_whisper, read_sound, silence
 
 from gpu_workers.speech.voice_activity import VoiceDetector
@@ -21,6 +21,12 @@ def voice() -> VoiceDetector:
     return VoiceDetector()
 
 
+@pytest.fixture(scope="module", params=["spoken.flac", *real("jfk.flac")])
+def spoken(request: pytest.FixtureRequest, clips: ClipLibrary) -> np.ndarray:
+    """Eleven seconds of speech."""
+    return read_sound(clips.path(request.param))
+
+
 def speech(voice: VoiceDetector, sound: np.ndarray, longest: int = HOUR) -> list[tuple[int, int]]:
     return voice.speech(as_whisper(sound), longest)
 
@@ -29,43 +35,44 @@ def share(regions: list[tuple[int, int]], sound: np.ndarray) -> float:
     return sum(end - start for start, end in regions) / len(sound)
 
 
-@pytest.mark.parametrize("name", ["jfk.flac", "nasa_13013.mp4"])
-def test_speech_is_found(voice: VoiceDetector, data_dir: Path, name: str) -> None:
-    sound = read_sound(data_dir / name)
+@pytest.mark.parametrize("name", ["spoken.flac", "spoken.m4a", *real("jfk.flac", "nasa_13013.mp4")])
+def test_speech_is_found(voice: VoiceDetector, clips: ClipLibrary, name: str) -> None:
+    sound = read_sound(clips.path(name))
     regions = speech(voice, sound)
     assert share(regions, sound) > 0.7
     assert speech(voice, sound) == regions
 
 
-def test_silence_between_speeches_is_left_out(voice: VoiceDetector, data_dir: Path) -> None:
-    jfk = read_sound(data_dir / "jfk.flac")
+def test_silence_between_speeches_is_left_out(voice: VoiceDetector, spoken: np.ndarray) -> None:
     pause = np.zeros(5 * SAMPLE_RATE, np.int16)
-    first, second = speech(voice, np.concatenate([pause, jfk, pause, jfk]))
-    early, late = 5 * SAMPLE_RATE, 5 * SAMPLE_RATE + len(jfk)
+    first, second = speech(voice, np.concatenate([pause, spoken, pause, spoken]))
+    early, late = 5 * SAMPLE_RATE, 5 * SAMPLE_RATE + len(spoken)
     margin = SAMPLE_RATE
     assert abs(first[0] - early) < margin
     assert abs(first[1] - late) < margin
     assert abs(second[0] - (late + len(pause))) < margin
-    assert second[1] <= 2 * len(pause) + 2 * len(jfk)
+    assert second[1] <= 2 * len(pause) + 2 * len(spoken)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:FutureWarning")
-def test_chances_are_those_of_the_packages_own_loop(voice: VoiceDetector, data_dir: Path) -> None:
+def test_chances_are_those_of_the_packages_own_loop(
+    voice: VoiceDetector, spoken: np.ndarray
+) -> None:
     import silero_vad  # not above: it would take this process's threads
 
     package = silero_vad.load_silero_vad()
-    jfk = read_sound(data_dir / "jfk.flac")
-    sound = as_whisper(np.concatenate([jfk, silence(25), jfk[:54_321]]))
+    sound = as_whisper(np.concatenate([spoken, silence(25), spoken[:54_321]]))
     wanted = package.audio_forward(sound[None], SAMPLE_RATE)[0].numpy()
     np.testing.assert_allclose(voice.chances(sound), wanted, atol=1e-3)
     regions = silero_vad.get_speech_timestamps(
         sound, package, min_silence_duration_ms=2000, speech_pad_ms=400
     )
+    assert len(regions) >= 2
     assert voice.speech(sound, HOUR) == [(region["start"], region["end"]) for region in regions]
 
 
-def test_long_speech_is_cut_where_it_is_quiet(voice: VoiceDetector, data_dir: Path) -> None:
-    sound = np.tile(read_sound(data_dir / "jfk.flac"), 3)
+def test_long_speech_is_cut_where_it_is_quiet(voice: VoiceDetector, spoken: np.ndarray) -> None:
+    sound = np.tile(spoken, 3)
     longest = 7 * SAMPLE_RATE
     whole = speech(voice, sound)
     pieces = speech(voice, sound, longest)

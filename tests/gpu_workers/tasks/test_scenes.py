@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from fractions import Fraction
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 import scenedetect
+from clip_library import ClipLibrary, real
+from clip_table import CUTS
 from scenedetect.scene_manager import compute_downscale_factor
 
 from gpu_workers.model import Runtime
@@ -108,59 +111,53 @@ def bounds(items: list[Scene]) -> list[tuple[int, int]]:
 
 
 @pytest.fixture(scope="module")
-def cars(data_dir: Path) -> Clip:
-    return Clip(data_dir / "car-detection.mp4")
+def clip_named(clips: ClipLibrary) -> Callable[[str], Clip]:
+    return cache(lambda name: Clip(clips.path(name)))
 
 
 @pytest.fixture(scope="module")
-def bottles(data_dir: Path) -> Clip:
-    return Clip(data_dir / "bottle-detection.mp4")
+def cuts(clip_named: Callable[[str], Clip]) -> Clip:
+    """Thirty shots, some of which follow each other within 0.6 s."""
+    return clip_named("cuts.mp4")
 
 
-@pytest.fixture(scope="module")
-def nasa(data_dir: Path) -> Clip:
-    return Clip(data_dir / "nasa_13013.mp4")
-
-
-@pytest.fixture(scope="module")
-def cuts(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Thirty shots of 5 to 40 frames at 30000/1001 fps: some follow each other within 0.6 s."""
-    path = tmp_path_factory.mktemp("clips") / "cuts.mp4"
-    rng = np.random.default_rng(3)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(30_000, 1001))
-        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
-        for length in rng.integers(5, 40, 30):
-            shot = cv2.resize(rng.integers(0, 256, (4, 6, 3), np.uint8), (320, 180))
-            for step in range(length):
-                moved = np.roll(shot, step, axis=1)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
-        container.mux(stream.encode())
-    return Clip(path)
-
-
-@pytest.mark.parametrize("name", ["cars", "bottles", "nasa", "cuts"])
-def test_default_settings_equal_detect(model, frame_store, request, name: str):
-    clip: Clip = request.getfixturevalue(name)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cuts.mp4",
+        "takes.mp4",
+        "reordered.mp4",
+        *real("car-detection.mp4", "bottle-detection.mp4", "nasa_13013.mp4"),
+    ],
+)
+def test_default_settings_equal_detect(model, frame_store, clip_named, name: str):
+    clip = clip_named(name)
     found = detect(model, ScenesSpec(0.4, 0.6), clip, frame_store)
     assert bounds(found) == clip.expected(0.4, 0.6)
+
+
+def test_scenes_are_the_shots_that_were_cut(model, frame_store, cuts):
+    found = detect(model, ScenesSpec(0.4, 0.0), cuts, frame_store)
+    shown_ms = [round(cuts.times_ms[index]) for index in CUTS]
+    assert [item.start_ms for item in found] == [0, *shown_ms]
 
 
 @pytest.mark.parametrize(
     ("name", "threshold", "min_scene_length"),
     [
-        ("cars", 0.1, 0.3),
-        ("bottles", 0.02, 0.6),
-        ("bottles", 0.03, 0.0),
-        ("cuts", 0.4, 0.6),
-        ("cuts", 0.4, 0.0),
-        ("cuts", 0.1, 0.3),
+        ("cuts.mp4", 0.4, 0.6),
+        ("cuts.mp4", 0.4, 0.0),
+        ("cuts.mp4", 0.1, 0.3),
+        ("photographs.mp4", 0.03, 0.0),
+        *((name, 0.1, 0.3) for name in real("car-detection.mp4")),
+        *((name, 0.02, 0.6) for name in real("bottle-detection.mp4")),
+        *((name, 0.03, 0.0) for name in real("bottle-detection.mp4")),
     ],
 )
 def test_many_scenes_equal_detect(
-    model, frame_store, request, name: str, threshold: float, min_scene_length: float
+    model, frame_store, clip_named, name: str, threshold: float, min_scene_length: float
 ):
-    clip: Clip = request.getfixturevalue(name)
+    clip = clip_named(name)
     found = detect(model, ScenesSpec(threshold, min_scene_length), clip, frame_store)
     assert bounds(found) == clip.expected(threshold, min_scene_length)
     assert len(found) >= 10

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import whisper
+from clip_library import ClipLibrary, real
 from sounds import as_whisper, read_sound, silence
 
 from gpu_workers.languages import UnsupportedLanguage
@@ -47,6 +48,18 @@ def reference(weights_dir: Path) -> whisper.Whisper:
     return net
 
 
+@pytest.fixture(scope="module", params=["museum.flac", *real("jfk.flac")])
+def speech(request: pytest.FixtureRequest, clips: ClipLibrary) -> np.ndarray:
+    """Eleven seconds, recorded without loss."""
+    return read_sound(clips.path(request.param))
+
+
+@pytest.fixture(scope="module", params=["spoken.m4a", *real("nasa_13013.mp4")])
+def compressed_speech(request: pytest.FixtureRequest, clips: ClipLibrary) -> np.ndarray:
+    """Thirteen seconds, as AAC leaves them."""
+    return read_sound(clips.path(request.param))
+
+
 def put(store: FrameStore, sound: np.ndarray, start_ms: float = 0.0) -> Audio:
     ref = AudioRef(0, len(sound), start_ms)
     store.view.audio(ref)[:] = sound
@@ -69,21 +82,23 @@ def assert_same(items: list[Segment], segments: list[dict[str, Any]], start_ms: 
 
 
 def test_same_as_whisper_and_twice_the_same(
-    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, speech: np.ndarray
 ) -> None:
-    sound = read_sound(data_dir / "jfk.flac")
-    subject = put(frame_store, sound, start_ms=1500.25)
+    subject = put(frame_store, speech, start_ms=1500.25)
     result = run(model, SPEAKING, subject, frame_store.view)
     assert result.language == "en"
-    assert_same(result.items, expected(reference, sound), 1500.25)
+    assert_same(result.items, expected(reference, speech), 1500.25)
     assert all(item.words is None for item in result.items)
     assert run(model, SPEAKING, subject, frame_store.view) == result
 
 
 def test_words_are_whispers_own(
-    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+    model: Transcribe,
+    reference: whisper.Whisper,
+    frame_store: FrameStore,
+    compressed_speech: np.ndarray,
 ) -> None:
-    sound = read_sound(data_dir / "nasa_13013.mp4")
+    sound = compressed_speech
     spec = TranscribeSpec(TINY, "en", vad_filter=False, word_timestamps=True)
     items = run(model, spec, put(frame_store, sound), frame_store.view).items
     segments = expected(reference, sound, word_timestamps=True)
@@ -103,16 +118,16 @@ def test_words_are_whispers_own(
 def test_filtered_speech_is_where_somebody_speaks(
     model: Transcribe,
     frame_store: FrameStore,
-    data_dir: Path,
+    speech: np.ndarray,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    jfk = read_sound(data_dir / "jfk.flac")
-    sound = np.concatenate([silence(4), jfk, silence(10), jfk[: 5 * 16_000 + 77], silence(3)])
+    parts = [silence(4), speech, silence(10), speech[: 5 * 16_000 + 77], silence(3)]
+    sound = np.concatenate(parts)
     subject = put(frame_store, sound, start_ms=250.5)
     spec = TranscribeSpec(TINY, None, vad_filter=True, word_timestamps=True)
     result = run(model, spec, subject, frame_store.view)
     assert result.language in whisper.tokenizer.LANGUAGES
-    assert len(result.items) >= 10
+    assert len(result.items) >= 8
     spoken = [(4000, 15_000), (25_000, 30_000)]
     for item in result.items:
         for times in (item, *item.words):
@@ -127,10 +142,12 @@ def test_filtered_speech_is_where_somebody_speaks(
 
 
 def test_the_language_is_that_of_the_speech(
-    model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, data_dir: Path
+    model: Transcribe,
+    reference: whisper.Whisper,
+    frame_store: FrameStore,
+    compressed_speech: np.ndarray,
 ) -> None:
-    speech = read_sound(data_dir / "nasa_13013.mp4")
-    sound = np.concatenate([silence(40), speech])
+    sound = np.concatenate([silence(40), compressed_speech])
     windows = model.preprocess(FILTERED, put(frame_store, sound), frame_store.view).windows
     heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(windows[0].cut_from(as_whisper(sound))))
     _, odds = reference.detect_language(heard[:, :3000])
@@ -180,12 +197,11 @@ def test_an_english_model_knows_english_only(tmp_path: Path, frame_store: FrameS
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_half_precision_on_a_gpu_says_nearly_the_same(
-    model: Transcribe, weights_dir: Path, frame_store: FrameStore, data_dir: Path
+    model: Transcribe, weights_dir: Path, frame_store: FrameStore, speech: np.ndarray
 ) -> None:
     on_gpu = transcribe.load(SPEAKING, Runtime("cuda:0", "fp16", WeightsStore(weights_dir)))
-    subject = put(frame_store, read_sound(data_dir / "jfk.flac"))
+    subject = put(frame_store, speech)
     items = run(on_gpu, SPEAKING, subject, frame_store.view).items
     wanted = run(model, SPEAKING, subject, frame_store.view).items
     same = {item.text for item in items} & {item.text for item in wanted}
