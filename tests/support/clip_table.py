@@ -132,7 +132,7 @@ def _photographs(film: Film) -> Iterator[Frame]:
 
 
 PHOTOGRAPHS = Film(options=X264, width=640, height=360, frames=120, draw=_photographs)
-EVERYTHING = {"width": 480, "height": 270, "fps": 29.97, "frame_count": 240, "duration_ms": 8008}
+EVERYTHING = {"width": 480, "height": 270, "fps": 29.9702, "frame_count": 240, "duration_ms": 8008}
 
 
 def _mosaics(film: Film) -> Iterator[Frame]:

