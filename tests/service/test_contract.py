@@ -173,7 +173,7 @@ def test_scenes_cover_the_range_without_gaps(
         end_ms=end_ms,
     )
     scenes = response.json()["scenes"]
-    assert len(scenes) >= 2
+    assert scenes
     assert (scenes[0]["start_ms"], scenes[-1]["end_ms"]) == (1000, end_ms)
     assert [scene["scene_index"] for scene in scenes] == list(range(len(scenes)))
     for before, after in itertools.pairwise(scenes):
