@@ -1,10 +1,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SHORT := tests/ipc tests/server tests/gpu_workers/weights/test_catalogue.py \
+	tests/gpu_workers/weights/test_store.py tests/gpu_workers/speech/test_packing.py \
+	tests/gpu_workers/tasks/test_scenes.py \
+	tests/service/test_contract.py::test_every_answer_has_the_fields_of_the_contract
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo serve test lint lock image image-test
+.PHONY: help install demo serve test lint lock image image-test short
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,6 +36,10 @@ lint: install
 
 test: lint ## Run everything that CI runs: ruff, mypy, import-linter, pytest
 	$(BIN)/pytest
+
+short: install ## Check the types, run unit tests and one service test of each task
+	$(BIN)/mypy
+	$(BIN)/pytest $(SHORT)
 
 lock: install ## Write the pins of requirements/ again; UPGRADE=--upgrade: with the newest versions
 	PATH="$(BIN):$$PATH" python requirements/lock.py $(UPGRADE)

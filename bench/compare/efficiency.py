@@ -66,7 +66,7 @@ def _forward_s(network: Network, batch: int) -> float:
 
 
 def _decode_s(clip: Path, engine: str) -> list[float]:
-    decode: Callable[[Path], None] = decode_only.ENGINES[engine]
+    decode: Callable[[Path], int] = decode_only.ENGINES[engine]
     return repeat(lambda: decode(clip), 1, 0.0)
 
 

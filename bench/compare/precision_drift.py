@@ -127,7 +127,8 @@ def drift_table(
 def _grouped(items: Sequence[Item], *keys: str) -> dict[tuple[Any, ...], list[Item]]:
     groups = defaultdict(list)
     for item in items:
-        groups[(item["frame_index"], *(item[key] for key in keys))].append(item)
+        group = (item["frame_index"], *(item[key] for key in keys))
+        groups[group].append(item)
     return groups
 
 

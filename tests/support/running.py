@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 SUPPORT = Path(__file__).parent
 READY_DEADLINE_S = 120
 EXIT_DEADLINE_S = 60
+STATE_DEADLINE_S = 60
 
 
 class Server:
@@ -83,6 +84,13 @@ class Server:
         """The sum of the metric lines that start with `line_start`."""
         lines = self.client.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(line_start))
+
+    def wait_until(self, reached: Callable[[], bool], what: str) -> None:
+        """Ask again and again until a state is reached that the log does not tell of."""
+        end = time.monotonic() + STATE_DEADLINE_S
+        while not reached():
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {STATE_DEADLINE_S} s: {what}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; return the exit code."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from fractions import Fraction
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ import msgspec
 import numpy as np
 import pytest
 import scenedetect
+from clip_library import ClipLibrary, real
+from clip_table import CUTS
 from scenedetect.scene_manager import compute_downscale_factor
 
 from gpu_workers.model import Runtime
@@ -36,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SceneDetector:
 
 
 class Clip:
-    """A video's small frames and their times, scaled like PySceneDetect's SceneManager."""
+    """A video's small frames and their times, made as PySceneDetect's SceneManager makes them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,7 +65,7 @@ class Clip:
 
 
 def small(frame: np.ndarray) -> np.ndarray:
-    """Scale a BGR frame down, and return it as RGB."""
+    """Downscale a BGR frame, and return it as RGB."""
     height, width, _ = frame.shape
     factor = compute_downscale_factor(max(width, height))
     size = max(1, round(width / factor)), max(1, round(height / factor))
@@ -80,7 +83,7 @@ def run(model: SceneDetector, spec: scenes.Spec, subject: Frames | Timeline, sto
 def changes(
     model: SceneDetector, spec: scenes.Spec, clip: Clip, store: FrameStore, chunk: int
 ) -> list[float]:
-    """The changes of all chunks of `chunk` frames, each with the previous chunk's last frame."""
+    """The changes of all chunks of `chunk` frames, each after the last frame of the one before."""
     found: list[float] = []
     for start in range(0, len(clip.frames), chunk):
         context = min(start, 1)
@@ -110,59 +113,54 @@ def bounds(items: list[Scene]) -> list[tuple[int, int]]:
 
 
 @pytest.fixture(scope="module")
-def cars(data_dir: Path) -> Clip:
-    return Clip(data_dir / "car-detection.mp4")
+def clip_named(clips: ClipLibrary) -> Callable[[str], Clip]:
+    return cache(lambda name: Clip(clips.path(name)))
 
 
 @pytest.fixture(scope="module")
-def bottles(data_dir: Path) -> Clip:
-    return Clip(data_dir / "bottle-detection.mp4")
+def cuts(clip_named: Callable[[str], Clip]) -> Clip:
+    """Thirty shots, some of which follow each other within 0.6 s."""
+    return clip_named("cuts.mp4")
 
 
-@pytest.fixture(scope="module")
-def nasa(data_dir: Path) -> Clip:
-    return Clip(data_dir / "nasa_13013.mp4")
-
-
-@pytest.fixture(scope="module")
-def cuts(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Thirty shots of 5 to 40 frames at 30000/1001 fps; some are shorter than 0.6 s."""
-    path = tmp_path_factory.mktemp("clips") / "cuts.mp4"
-    rng = np.random.default_rng(3)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(30_000, 1001))
-        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
-        for length in rng.integers(5, 40, 30):
-            shot = cv2.resize(rng.integers(0, 256, (4, 6, 3), np.uint8), (320, 180))
-            for step in range(length):
-                moved = np.roll(shot, step, axis=1)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
-        container.mux(stream.encode())
-    return Clip(path)
-
-
-@pytest.mark.parametrize("name", ["cars", "bottles", "nasa", "cuts"])
-def test_default_settings_equal_detect(model, frame_store, request, name: str):
-    clip: Clip = request.getfixturevalue(name)
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("cuts.mp4", 10),
+        ("takes.mp4", 2),
+        ("reordered.mp4", 2),
+        *((n, 1) for n in real("car-detection.mp4", "bottle-detection.mp4", "nasa_13013.mp4")),
+    ],
+)
+def test_default_settings_equal_detect(model, frame_store, clip_named, name: str, least: int):
+    clip = clip_named(name)
     found = detect(model, scenes.Spec(0.4, 0.6), clip, frame_store)
+    assert len(found) >= least
     assert bounds(found) == clip.expected(0.4, 0.6)
+
+
+def test_scenes_are_the_shots_that_were_cut(model, frame_store, cuts):
+    found = detect(model, scenes.Spec(0.4, 0.0), cuts, frame_store)
+    shown_ms = [round(cuts.times_ms[index]) for index in CUTS]
+    assert [item.start_ms for item in found] == [0, *shown_ms]
 
 
 @pytest.mark.parametrize(
     ("name", "threshold", "min_scene_length"),
     [
-        ("cars", 0.1, 0.3),
-        ("bottles", 0.02, 0.6),
-        ("bottles", 0.03, 0.0),
-        ("cuts", 0.4, 0.6),
-        ("cuts", 0.4, 0.0),
-        ("cuts", 0.1, 0.3),
+        ("cuts.mp4", 0.4, 0.6),
+        ("cuts.mp4", 0.4, 0.0),
+        ("cuts.mp4", 0.1, 0.3),
+        ("photographs.mp4", 0.03, 0.0),
+        *((name, 0.1, 0.3) for name in real("car-detection.mp4")),
+        *((name, 0.02, 0.6) for name in real("bottle-detection.mp4")),
+        *((name, 0.03, 0.0) for name in real("bottle-detection.mp4")),
     ],
 )
 def test_many_scenes_equal_detect(
-    model, frame_store, request, name: str, threshold: float, min_scene_length: float
+    model, frame_store, clip_named, name: str, threshold: float, min_scene_length: float
 ):
-    clip: Clip = request.getfixturevalue(name)
+    clip = clip_named(name)
     found = detect(model, scenes.Spec(threshold, min_scene_length), clip, frame_store)
     assert bounds(found) == clip.expected(threshold, min_scene_length)
     assert len(found) >= 10

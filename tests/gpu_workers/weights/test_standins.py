@@ -7,6 +7,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from clip_library import ClipLibrary, real
+from frames_and_boxes import clip_frames
+from whisper_audio import as_whisper, read_audio
 
 from gpu_workers.weights import WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE
@@ -14,35 +17,23 @@ from gpu_workers.weights.manifest import digest
 from gpu_workers.weights.standins.make import STAND_INS, make_stand_ins
 from gpu_workers.weights.standins.places import LABELS
 
-CLIPS = ("car-detection.mp4", "bottle-detection.mp4")
-
 whisper_leaves_its_vocabulary_open = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
 
-def frame(data_dir: Path, clip: str, index: int) -> np.ndarray:
-    """Return one frame of a clip, (height, width, 3) BGR."""
-    video = cv2.VideoCapture(str(data_dir / clip))
-    video.set(cv2.CAP_PROP_POS_FRAMES, index)
-    ok, picture = video.read()
-    video.release()
-    assert ok
-    return picture
-
-
-def speech(data_dir: Path, name: str) -> np.ndarray:
-    """Return a file's audio as (samples,) float32 at 16 kHz."""
-    import av
-
-    with av.open(str(data_dir / name)) as container:
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=16000)
-        pieces = [
-            piece.to_ndarray()[0]
-            for decoded in container.decode(audio=0)
-            for piece in resampler.resample(decoded)
-        ]
-    return np.concatenate(pieces)
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("everything.mp4",),
+        *[names for names in [real("car-detection.mp4", "bottle-detection.mp4")] if names],
+    ],
+    ids=lambda names: names[0],
+)
+def pictures(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
+    """Text, photographs and shapes, or frames of real clips: (height, width, 3) BGR."""
+    frames = [frame for name in request.param for frame in clip_frames(clips.path(name), 4, 60)]
+    return [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
 
 
 @whisper_leaves_its_vocabulary_open
@@ -69,15 +60,17 @@ def test_all_are_known_and_marked(weights_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "n_classes"), [("yolov8n.pt", 80), ("yolov8n-face.pt", 1)])
-def test_yolo_finds_boxes(weights_dir: Path, data_dir: Path, name: str, n_classes: int) -> None:
+def test_yolo_finds_boxes(
+    weights_dir: Path, pictures: list[np.ndarray], name: str, n_classes: int
+) -> None:
     from ultralytics import YOLO
 
     model = YOLO(str(weights_dir / name))
     assert len(model.names) == n_classes
-    frames = [frame(data_dir, clip, index) for clip in CLIPS for index in (30, 300)]
-    results = [r.boxes for r in model.predict(frames, conf=0.5, iou=0.7, verbose=False)]
+    results = [r.boxes for r in model.predict(pictures, conf=0.5, iou=0.7, verbose=False)]
     counts = [len(boxes) for boxes in results]
-    assert all(5 <= count <= 100 for count in counts)
+    assert min(counts) >= 5
+    assert max(counts) <= 300  # where ultralytics cuts them off
     assert sum(counts) / len(counts) > 10
     classes = set(torch.cat([boxes.cls for boxes in results]).tolist())
     assert len(classes) >= min(n_classes, 5)
@@ -86,7 +79,7 @@ def test_yolo_finds_boxes(weights_dir: Path, data_dir: Path, name: str, n_classe
     assert torch.cat([boxes.conf for boxes in results]).std() > 0.05
 
 
-def test_craft_and_english_read_something(weights_dir: Path, data_dir: Path) -> None:
+def test_craft_and_english_read_something(weights_dir: Path, pictures: list[np.ndarray]) -> None:
     from easyocr.config import recognition_models
     from easyocr.detection import get_detector, get_textbox
     from easyocr.recognition import get_recognizer
@@ -100,10 +93,9 @@ def test_craft_and_english_read_something(weights_dir: Path, data_dir: Path) -> 
         "generation2", network, characters, {}, {"en": ""}, path, "cpu", quantize=False
     )
     recognizer.eval()
-    for clip in CLIPS:
-        picture = frame(data_dir, clip, 100)
+    for picture in pictures[1::2]:
         boxes = get_textbox(detector, picture, 2560, 1.0, 0.7, 0.4, 0.4, False, "cpu")[0]
-        assert 10 <= len(boxes) <= 80
+        assert 10 <= len(boxes) <= 200
         straight, tilted = group_text_box(boxes)
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
         images, _ = get_image_list(straight, tilted, grey, model_height=64)
@@ -116,19 +108,26 @@ def test_craft_and_english_read_something(weights_dir: Path, data_dir: Path) -> 
             texts.append(converter.decode_greedy(best.flatten().numpy(), length)[0])
             assert scores.mean() > 0.3
         assert sum(map(bool, texts)) > 0.8 * len(texts)
-        assert len(set(texts)) > 0.5 * len(texts)
+        assert len(set(texts)) >= 5  # it tells crops apart
 
 
 @whisper_leaves_its_vocabulary_open
 @pytest.mark.parametrize(
     ("size", "name"),
-    [("tiny", "jfk.flac"), ("tiny", "nasa_13013.mp4"), ("base", "jfk.flac")],
+    [
+        ("tiny", "spoken.flac"),
+        ("tiny", "spoken.m4a"),
+        ("base", "spoken.flac"),
+        *(("tiny", name) for name in real("jfk.flac", "nasa_13013.mp4")),
+        *(("base", name) for name in real("jfk.flac")),
+    ],
 )
-def test_whisper_transcribes(weights_dir: Path, data_dir: Path, size: str, name: str) -> None:
+def test_whisper_transcribes(weights_dir: Path, clips: ClipLibrary, size: str, name: str) -> None:
     import whisper
 
     model = whisper.load_model(str(weights_dir / f"{size}.pt"), device="cpu")
-    result = whisper.transcribe(model, speech(data_dir, name), temperature=0, fp16=False)
+    sound = as_whisper(read_audio(clips.path(name)))
+    result = whisper.transcribe(model, sound, temperature=0, fp16=False)
     assert result["language"] == "en"
     segments = result["segments"]
     assert len([s for s in segments if s["end"] <= 11]) >= 10
@@ -138,7 +137,7 @@ def test_whisper_transcribes(weights_dir: Path, data_dir: Path, size: str, name:
     assert len({s["text"] for s in segments}) > len(segments) / 2
 
 
-def test_places_tells_frames_apart(weights_dir: Path, data_dir: Path) -> None:
+def test_places_tells_frames_apart(weights_dir: Path, pictures: list[np.ndarray]) -> None:
     from torchvision.models import resnet18
 
     path = weights_dir / "resnet18_places365.pth.tar"
@@ -147,10 +146,10 @@ def test_places_tells_frames_apart(weights_dir: Path, data_dir: Path) -> None:
     model.load_state_dict(
         {k.removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}
     )
-    frames = [cv2.resize(frame(data_dir, c, i), (224, 224)) for c in CLIPS for i in (0, 200)]
-    pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).div(255).sub(0.45).div(0.226)
+    frames = np.stack([cv2.resize(picture, (224, 224)) for picture in pictures])
+    inputs = torch.from_numpy(frames).permute(0, 3, 1, 2).div(255).sub(0.45).div(0.226)
     with torch.no_grad():
-        top = model(pictures).softmax(1).topk(5)
+        top = model(inputs).softmax(1).topk(5)
     assert (top.values[:, :-1] - top.values[:, 1:]).min() > 1e-5
     assert (top.values[:, 0] > 0.01).all()
     assert (top.values[:, 0] < 0.99).all()

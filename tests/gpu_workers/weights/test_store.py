@@ -243,13 +243,38 @@ def test_a_stand_in_is_marked_until_it_is_replaced(store: WeightsStore, listed: 
         store.resolve(listed.name, "objects")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_folder_serves_what_it_has(store: WeightsStore, listed: Entry) -> None:
-    (store.cache_dir / "mine.pt").write_bytes(CONTENT)
-    store.cache_dir.chmod(0o500)
+READ_ONLY_CODE = """
+import os, sys
+from pathlib import Path
+from gpu_workers.weights import ModelUnavailable, WeightsStore
+from gpu_workers.weights.catalogue import CATALOGUE, Entry
+from gpu_workers.weights.download import Hubs
+folder, url = Path(sys.argv[1]), sys.argv[2]
+CATALOGUE["model.pt"] = Entry("model.pt", "objects", url, "none")
+hubs = Hubs(Path(), (url,))
+hubs.reason_unreachable(url)  # imports what it needs, as long as that can be read
+os.chdir(folder)  # which nobody may be able to reach by its path
+if os.geteuid() == 0:  # root writes everywhere
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+store = WeightsStore(Path(), hubs)
+print(store.resolve("mine.pt", "objects").sha256)
+try:
+    store.resolve("model.pt", "objects")
+except ModelUnavailable as refusal:
+    print(refusal)
+"""
+
+
+def test_a_read_only_folder_serves_what_it_has(tmp_path: Path, listed: Entry) -> None:
+    """In a process of its own, which is not root's."""
+    (tmp_path / "mine.pt").write_bytes(CONTENT)
+    tmp_path.chmod(0o555)
+    command = [sys.executable, "-c", READ_ONLY_CODE, str(tmp_path), listed.url or ""]
     try:
-        assert store.resolve("mine.pt", "objects").sha256 == SHA256
-        with pytest.raises(ModelUnavailable, match="cannot be written to"):
-            store.resolve(listed.name, "objects")
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     finally:
-        store.cache_dir.chmod(0o700)
+        tmp_path.chmod(0o755)
+    served, refused = done.stdout.splitlines()
+    assert served == SHA256
+    assert "cannot be written to" in refused
