@@ -115,11 +115,17 @@ async def _hung_up(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """A fault of ours; Starlette logs the exception itself."""
-    return problem_response(
+    """A fault of ours; Starlette logs the exception itself.
+
+    Starlette sends this response from outside of all middleware, so that `RequestContext` cannot
+    add the id.
+    """
+    response = problem_response(
         Problem(
             "internal_error",
             "The service failed in a way that it should not; its log has the details under this "
             "request's X-Request-ID.",
         )
     )
+    response.headers["X-Request-ID"] = logs.request_id.get() or ""
+    return response
