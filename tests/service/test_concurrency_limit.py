@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from gates import Gate
@@ -16,6 +17,17 @@ LIMIT, WORKERS, REQUESTS = 3, 2, 3
 CHUNKS = LIMIT * WORKERS + 1
 FRAMES = 8 * CHUNKS
 DEADLINE_S = 30
+
+
+def held_server(folder: Path) -> AbstractContextManager[Server]:
+    return running(
+        "held_server",
+        MODEL_CACHE_DIR=str(folder),
+        MEDIA_ROOTS=str(folder),
+        EIOKU_TEST_FOLDER=str(folder),
+        DEVICES="cpu,cpu",
+        GPU_CONCURRENCY=str(LIMIT),
+    )
 
 
 def depths(server: Server) -> list[int]:
@@ -40,15 +52,7 @@ def test_no_device_has_more_batches_than_the_limit(tmp_path: Path) -> None:
     """Every batch waits at a gate; the devices are full until fewer than they hold are left."""
     clip = tmp_path / "clip.mp4"
     make_small(clip, seconds=FRAMES / 10, fps=10, audio=False)
-    gate = Gate(tmp_path / "hold")
-    with running(
-        "held_server",
-        MODEL_CACHE_DIR=str(tmp_path),
-        MEDIA_ROOTS=str(tmp_path),
-        EIOKU_TEST_FOLDER=str(tmp_path),
-        DEVICES="cpu,cpu",
-        GPU_CONCURRENCY=str(LIMIT),
-    ) as server:
+    with closing(Gate(tmp_path / "hold")) as gate, held_server(tmp_path) as server:
         answers: list[int] = []
         fields = {"model_name": "hold.pt", "frame_interval": 1}
 
@@ -67,7 +71,6 @@ def test_no_device_has_more_batches_than_the_limit(tmp_path: Path) -> None:
         for thread in threads:
             thread.join(DEADLINE_S)
         assert answers == [FRAMES] * REQUESTS
-    gate.close()
 
 
 def wait_for_depth(server: Server, expected: int, done: int) -> None:

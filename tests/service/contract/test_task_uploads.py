@@ -15,6 +15,8 @@ from event_streams import NDJSON, read_events
 from payload import payload
 from running import Server
 
+from bench.clips.generate import make_small
+
 TASKS = ("objects", "faces", "transcribe", "ocr", "places", "scenes")
 
 
@@ -85,11 +87,22 @@ def test_an_upload_to_several_tasks_gives_the_payload_of_each(
     assert answer["video"] == plain["objects"]["video"]
 
 
+@pytest.fixture(scope="module")
+def unknown_clip(media: Path) -> Path:
+    """A clip that no test has asked about: its upload has to be decoded."""
+    path = media / "unknown.mp4"
+    make_small(path, seconds=2, audio=False, seed=8)
+    return path
+
+
 @pytest.mark.usefixtures("nothing_left")
-def test_the_answer_to_an_upload_can_be_a_stream(
-    server: Server, clip: Path, requests: dict[str, dict[str, Any]], plain: dict[str, Any]
-) -> None:
-    response = upload(server, "/infer/places", clip, requests["places"], NDJSON)
+def test_the_answer_to_an_upload_can_be_a_stream(server: Server, unknown_clip: Path) -> None:
+    """The decoder that has read it closes it too."""
+    decoded = server.metric("eioku_frames_decoded_total")
+    fields = {"frame_interval": 10}
+    response = upload(server, "/infer/places", unknown_clip, fields, NDJSON)
+    assert server.metric("eioku_frames_decoded_total") - decoded == 6
     *_, result, done = read_events(response.text, NDJSON)
-    assert payload(result["response"]) == payload(plain["places"])
+    named = server.infer("places", unknown_clip, **fields).json()
+    assert payload(result["response"]) == payload(named)
     assert done["event"] == "done"
