@@ -115,11 +115,16 @@ async def _hung_up(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """Render a fault of the service; Starlette logs the exception."""
-    return problem_response(
+    """Render a fault of the service; Starlette logs the exception.
+
+    Starlette sends it from outside all middleware, where `RequestContext` cannot add the id.
+    """
+    response = problem_response(
         Problem(
             "internal_error",
             "The service failed unexpectedly. Its log has the details under this request's "
             "X-Request-ID; please report them.",
         )
     )
+    response.headers["X-Request-ID"] = logs.request_id.get() or ""
+    return response

@@ -34,8 +34,12 @@ def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str, *, scaled
 
 
 def decord_reads(index: VideoIndex) -> bool:
-    """Whether decord gives the same bytes as PyAV."""
-    return index.pixel_format in DECORD_PIXEL_FORMATS
+    """Whether decord gives the same bytes as PyAV.
+
+    It does not where a chroma sample at the edge stands for less than two rows or columns.
+    """
+    even = index.width % 2 == index.height % 2 == 0
+    return even and index.pixel_format in DECORD_PIXEL_FORMATS
 
 
 def _can_skip_frames(index: VideoIndex, wanted: Sequence[int]) -> bool:

@@ -12,6 +12,8 @@ from server.analysis.request import Video
 from server.analysis.response_builder import CombinedResponse
 from server.errors import STATUS, ProblemDocument
 from server.http.health import Health
+from server.http.rendering import MSGPACK
+from server.http.streaming import NDJSON, SSE
 from server.tasks.registry import AnyTask, installed
 
 REFERENCE = "#/components/schemas/{name}"
@@ -42,6 +44,7 @@ def document() -> bytes:
         ("/metrics", "Prometheus metrics"),
     ):
         paths[path] = {"get": {"responses": {"200": {"description": about}}}}
+    paths["/readyz"]["get"]["responses"]["503"] = {"description": "A worker is not ready"}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -86,7 +89,10 @@ def _post(
         },
         "required": ["file"],
     }
-    responses: dict[str, Any] = {"200": _answer("The result", answer)}
+    result = _answer("The result", answer)
+    result["content"][MSGPACK] = result["content"]["application/json"]
+    result["content"] |= {form: {"schema": {"type": "string"}} for form in (NDJSON, SSE)}
+    responses: dict[str, Any] = {"200": result}
     for status in sorted(set(STATUS.values())):
         codes = ", ".join(code for code, of_code in STATUS.items() if of_code == status)
         responses[str(status)] = _answer(codes, ProblemDocument, "application/problem+json")

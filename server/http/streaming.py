@@ -55,6 +55,7 @@ class EventStream:
                         begun = True
                     await self._send_event(send, event)
         except Problem as problem:
+            self._metrics.rejected.labels(problem.code).inc()
             if not begun:
                 await problem_response(problem)(scope, receive, send)
                 return

@@ -1,33 +1,80 @@
-"""Which children a deployment has, and what each is given."""
+"""Which workers a deployment has, and which of them may run a task."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from ipc.config import WorkerConfig
-from server.children.child_specs import workers
+from server.children.child_specs import eligible_workers, workers
 from server.settings import Settings, from_environ
 from server.tasks.registry import installed
+from server.tasks.task import RunsOn
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    environ = {"MODEL_CACHE_DIR": str(tmp_path), "DEVICES": "cpu"}
-    return msgspec.structs.replace(from_environ(environ, tuple(installed())), cores=96)
+def settings(*devices: str) -> Settings:
+    """The defaults, with devices that need not be there."""
+    normal = from_environ({"DEVICES": "cpu", "FRAME_POOL_MB": "64"}, tuple(installed()))
+    return msgspec.structs.replace(normal, devices=devices, gpu_concurrency=3)
 
 
-def threads(settings: Settings) -> dict[str, int]:
-    configs = {spec.name: spec.config for spec in workers(settings, "arena")}
-    return {name: c.threads for name, c in configs.items() if isinstance(c, WorkerConfig)}
+def may_run(task: str, devices: tuple[str, ...], **fields: Any) -> set[str]:
+    """The workers of DEVICES that may run a request with these fields."""
+    known = installed()[task]
+    options = msgspec.convert(fields, known.options)
+    return set(eligible_workers(known.runs_on(options), settings(*devices)))
 
 
-def test_cpu_workers_have_all_cores_and_cuda_workers_share_them(settings: Settings) -> None:
-    on_cuda = msgspec.structs.replace(settings, devices=tuple(f"cuda:{i}" for i in range(8)))
-    assert threads(on_cuda)["worker-7"] == 12
-    on_cpu = msgspec.structs.replace(settings, devices=("cpu", "cpu"))
-    assert threads(on_cpu)["worker-1"] == 96
-    many = msgspec.structs.replace(on_cuda, cores=4)
-    assert threads(many)["worker-0"] == 1
+@pytest.mark.parametrize(
+    ("devices", "on_gpu", "without_gpu"),
+    [
+        (("cpu",), {"worker-0"}, {"worker-0"}),
+        (("cpu", "cpu"), {"worker-0", "worker-1"}, {"worker-0", "worker-1"}),
+        (("cuda:0",), {"worker-0"}, {"cpu-worker"}),
+        (("cuda:0", "cuda:1"), {"worker-0", "worker-1"}, {"cpu-worker"}),
+        (("cuda:0", "cpu", "cuda:1"), {"worker-0", "worker-1", "worker-2"}, {"worker-1"}),
+    ],
+)
+def test_ocr_without_a_gpu_has_the_workers_on_a_cpu(
+    devices: tuple[str, ...], on_gpu: set[str], without_gpu: set[str]
+) -> None:
+    assert may_run("ocr", devices) == may_run("ocr", devices, use_gpu=True) == on_gpu
+    assert may_run("ocr", devices, use_gpu=False) == without_gpu
+
+
+@pytest.mark.parametrize("task", ["objects", "faces", "places", "transcribe"])
+def test_the_other_models_run_on_every_device(task: str) -> None:
+    assert may_run(task, ("cuda:0", "cpu")) == {"worker-0", "worker-1"}
+
+
+def test_scenes_runs_on_the_cpu_worker() -> None:
+    assert may_run("scenes", ("cuda:0", "cpu")) == {"cpu-worker"}
+
+
+def test_every_eligible_worker_is_started_on_its_device() -> None:
+    mixed = settings("cuda:0", "cpu", "cuda:1")
+    specs = {spec.name: spec for spec in workers(mixed, "arena")}
+    assert {name: spec.device for name, spec in specs.items()} == {
+        "worker-0": "cuda:0",
+        "worker-1": "cpu",
+        "worker-2": "cuda:1",
+        "cpu-worker": "cpu",
+    }
+    for runs_on in RunsOn:
+        assert set(eligible_workers(runs_on, mixed)) <= set(specs)
+    assert {spec.capacity for spec in specs.values()} == {3}
+
+
+def threads(*devices: str, cores: int) -> list[int]:
+    """The CPU threads of the workers of DEVICES."""
+    given = msgspec.structs.replace(settings(*devices), cores=cores)
+    configs = [spec.config for spec in workers(given, "arena") if spec.name != "cpu-worker"]
+    return [config.threads for config in configs if isinstance(config, WorkerConfig)]
+
+
+def test_cpu_workers_have_all_cores_and_cuda_workers_share_them() -> None:
+    assert threads(*(f"cuda:{i}" for i in range(8)), cores=96) == [12] * 8
+    assert threads("cpu", "cpu", cores=96) == [96, 96]
+    assert threads("cuda:0", "cuda:1", cores=1) == [1, 1]

@@ -11,11 +11,13 @@ from server.decoding.engine_choice import DECORD, PYAV, choose_engine
 from server.decoding.media_index import VideoIndex
 
 
-def video(*, pixel_format: str = "yuv420p", reordered: bool = False, gop: int = 300) -> VideoIndex:
+def video(
+    *, pixel_format: str = "yuv420p", reordered: bool = False, gop: int = 300, width: int = 320
+) -> VideoIndex:
     """600 frames at 30/s, a keyframe every `gop`."""
     return VideoIndex(
         stream_index=0,
-        width=320,
+        width=width,
         height=180,
         pixel_format=pixel_format,
         rotation=0,
@@ -41,6 +43,7 @@ SPARSE, DENSE = range(0, 600, 30), range(0, 128)
         (video(pixel_format="yuvj420p"), SPARSE, PYAV),
         (video(reordered=True), SPARSE, PYAV),
         (video(gop=15), SPARSE, PYAV),
+        (video(width=321), SPARSE, PYAV),
     ],
 )
 def test_decord_reads_few_frames_of_which_none_can_be_skipped(
