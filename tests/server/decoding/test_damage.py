@@ -1,0 +1,91 @@
+"""Damage that once made a decoder fail, or take too much memory."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from absurd_frames import ABSURD_SIDE, write_absurd
+from clip_library import ROOT, ClipLibrary
+
+from ipc.child import TaskError
+from server.decoding.containers import DAMAGE, demuxed, limit_frame_size, open_container
+from server.decoding.media_index import read_index
+
+MOST_MB = 200  # a frame of 16 000 × 16 000 has 366 MB
+MEASURE = """
+import resource, sys
+from ipc.child import TaskError
+from server.decoding.media_index import read_index
+
+def used_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+before = used_mb()
+try:
+    read_index(sys.argv[1])
+except TaskError:
+    pass
+print(used_mb() - before)
+"""
+
+
+class LateStream:
+    """In the place of a container that gets a stream more while it is read: PyAV fails then."""
+
+    def demux(self, streams: list[Any]) -> Iterator[str]:
+        yield "packet"
+        raise IndexError("list index out of range")
+
+
+@pytest.mark.parametrize(("header", "frames"), [(True, True), (True, False), (False, True)])
+def test_an_absurd_frame_is_not_allocated(header: bool, frames: bool, tmp_path: Path) -> None:
+    path = tmp_path / "absurd.webm"
+    write_absurd(path, header=header, frames=frames)
+    command = [sys.executable, "-c", MEASURE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < MOST_MB
+
+
+@pytest.mark.parametrize("frames", [True, False])
+def test_the_index_has_an_absurd_size_that_the_header_states(frames: bool, tmp_path: Path) -> None:
+    """So the front can refuse it, and say why."""
+    path = tmp_path / "absurd.webm"
+    write_absurd(path, header=True, frames=frames)
+    info = read_index(str(path)).info()
+    assert (info.width, info.height, info.frame_count) == (ABSURD_SIDE, ABSURD_SIDE, 5)
+
+
+def test_a_codec_refuses_an_absurd_frame_as_damage(tmp_path: Path) -> None:
+    path = tmp_path / "absurd.webm"
+    write_absurd(path, header=False, frames=True)
+    with pytest.raises(TaskError, match="Not one frame"):
+        read_index(str(path))
+    with open_container(str(path)) as container:
+        stream = container.streams.video[0]
+        limit_frame_size(stream)
+        with pytest.raises(DAMAGE):
+            next(container.demux(stream)).decode()
+
+
+def test_a_stream_that_appears_on_the_way_is_left_out() -> None:
+    assert list(demuxed(LateStream(), [])) == ["packet"]  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_a_frame_rate_of_nearly_zero_is_not_believed(clips: ClipLibrary, tmp_path: Path) -> None:
+    """The table of durations claims a second entry, which is that of the next box."""
+    content = clips.path("h264.mp4").read_bytes()
+    place = content.index(b"stts") + 8
+    assert content[place : place + 4] == struct.pack(">I", 1)
+    path = tmp_path / "slow.mp4"
+    path.write_bytes(content[:place] + struct.pack(">I", 2) + content[place + 4 :])
+    with av.open(str(path)) as container:
+        assert float(container.streams.video[0].average_rate) < 0.0001
+    assert read_index(str(path)).info().fps == 30.0
