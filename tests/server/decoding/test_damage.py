@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 import pytest
 from absurd_frames import ABSURD_SIDE, write_absurd
 from clip_library import ROOT, ClipLibrary
+from held_open import held_open
 
 from ipc.child import TaskError
+from ipc.messages import Decode, Probe, Target
+from server.decoding import open_file
 from server.decoding.containers import DAMAGE, demuxed, limit_frame_size, open_container
-from server.decoding.media_index import read_index
+from server.decoding.decoder_process import Decoder
+from server.decoding.media_index import MediaIndex, read_index
+from server.decoding.upright_rgb import AvPicture
+
+if TYPE_CHECKING:
+    from tests.conftest import FrameStore
 
 MOST_MB = 200  # a frame of 16 000 × 16 000 has 366 MB
 MEASURE = """
@@ -89,3 +99,60 @@ def test_a_frame_rate_of_nearly_zero_is_not_believed(clips: ClipLibrary, tmp_pat
     with av.open(str(path)) as container:
         assert float(container.streams.video[0].average_rate) < 0.0001
     assert read_index(str(path)).info().fps == 30.0
+
+
+class CutWhileRead:
+    """Cuts a file short while its index is read, and makes it whole again."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, cut_bytes: int) -> None:
+        self._path = path
+        self._content = path.read_bytes()
+        self._cut_bytes = cut_bytes
+        monkeypatch.setattr(open_file, "read_index", self.read_index)
+
+    def read_index(self, path: str) -> MediaIndex:
+        os.truncate(self._path, self._cut_bytes)
+        try:
+            return read_index(path)
+        finally:
+            self._path.write_bytes(self._content)
+            os.utime(self._path, ns=(1, 1))  # clocks of file systems are coarse
+
+
+@pytest.mark.parametrize("cut_bytes", [0, 9000])
+def test_an_index_of_other_content_is_not_used(
+    cut_bytes: int,
+    clips: ClipLibrary,
+    tmp_path: Path,
+    frame_store: FrameStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file was whole when it was opened, and is whole again when its index is there."""
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(clips.path("h264.mp4").read_bytes())
+    ref = held_open(path)
+    CutWhileRead(path, monkeypatch, cut_bytes)
+    with pytest.raises(TaskError) as refusal:
+        Decoder(frame_store.view).answer(Probe(1, "", ref))
+    assert refusal.value.code == "input_hash_mismatch"
+
+
+def test_frames_of_other_content_are_not_used(
+    clips: ClipLibrary, tmp_path: Path, frame_store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would stay in the frame pool, under the hash of the content that is there no more."""
+    path = tmp_path / "changed.mp4"
+    path.write_bytes(clips.path("h264.mp4").read_bytes())
+    ref = held_open(path)
+    decoder = Decoder(frame_store.view)
+    decoder.answer(Probe(1, "", ref))
+    write = AvPicture.write
+
+    def change_then_write(picture: AvPicture, out: np.ndarray) -> None:
+        os.utime(path, ns=(1, 1))
+        write(picture, out)
+
+    monkeypatch.setattr(AvPicture, "write", change_then_write)
+    with pytest.raises(TaskError) as refusal:
+        decoder.answer(Decode(2, "", ref, (Target(0, 0, 90, 160),)))
+    assert refusal.value.code == "input_hash_mismatch"
