@@ -11,7 +11,7 @@ import pytest
 from clip_library import ClipLibrary
 from damaged_files import PART, damaged_file
 from outcomes import COUNT, Outcome, Table, seeded
-from running import Server
+from running import SUPPORT, Server
 from traffic import (
     ANY_ANSWER,
     Undisturbed,
@@ -25,6 +25,7 @@ from traffic import (
 
 AUDIO_SHARE = 0.08
 CONTROL_EVERY = 10
+PLANTED_COUNT = 20
 TASKS: dict[str, dict[str, Any]] = {
     "objects": {"model_name": "mean.pt", "frame_interval": 7},
     "scenes": {},
@@ -51,25 +52,46 @@ def send_damaged(server: Server, folder: Path, clips: ClipLibrary, number: int) 
     return judged(file.fault, result, ANY_ANSWER, about)
 
 
+def inject(
+    server: Server, folder: Path, clips: ClipLibrary, table: Table, count: int = COUNT
+) -> None:
+    """Send damaged files, with whole ones between them; all outcomes are in the table."""
+    undisturbed = Undisturbed(server, folder, [clips.path("everything.mp4")], TASKS)
+    work: list[Callable[[], Outcome]] = []
+    for number in range(count):
+        work.append(partial(send_damaged, server, folder, clips, number))
+        if number % CONTROL_EVERY == 0:
+            work.append(partial(undisturbed.again, number // CONTROL_EVERY))
+    table.extend(at_once(work))
+    table.extend(undisturbed.all_again())
+    table.notes["decoder restarts"] = int(server.metric("eioku_decoder_restarts_total"))
+
+
 def test_damaged_files(
     tmp_path: Path, clips: ClipLibrary, weights_dir: Path, new_table: Callable[[str], Table]
 ) -> None:
     table = new_table("Damaged files")
-    whole = [clips.path("everything.mp4")]
-    roots = f"{tmp_path}:{clips.folder}"
-    with chaos_server(Path(roots), MODEL_CACHE_DIR=str(weights_dir)) as server:
-        undisturbed = Undisturbed(server, whole, TASKS)
-        work: list[Callable[[], Outcome]] = []
-        for number in range(COUNT):
-            work.append(partial(send_damaged, server, tmp_path, clips, number))
-            if number % CONTROL_EVERY == 0:
-                work.append(partial(undisturbed.again, number // CONTROL_EVERY))
-        table.extend(at_once(work))
-        table.extend(undisturbed.all_again())
-        table.notes["decoder restarts"] = int(server.metric("eioku_decoder_restarts_total"))
+    with chaos_server(tmp_path, MODEL_CACHE_DIR=str(weights_dir)) as server:
+        inject(server, tmp_path, clips, table)
         table.check(least=COUNT)
         check_whole(server)
         check_ended(server)
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"), [("raises", "500 internal_error"), ("spoils", "another answer")]
+)
+def test_a_planted_fault_is_found(
+    fault: str, found: str, tmp_path: Path, clips: ClipLibrary, weights_dir: Path
+) -> None:
+    """The suite itself can fail."""
+    environ = {"MODEL_CACHE_DIR": str(weights_dir), "CHAOS_PLANT": fault, "DECODE_PROCESSES": "1"}
+    environ["PYTHONPATH"] = f"{SUPPORT}:{Path(__file__).parent}"
+    table = Table("planted")
+    with chaos_server(tmp_path, "planted", **environ) as server:
+        inject(server, tmp_path, clips, table, PLANTED_COUNT)
+    with pytest.raises(AssertionError, match=found):
+        table.check()
 
 
 @pytest.mark.parametrize("number", range(20))
