@@ -85,6 +85,7 @@ def _post(
             "request": {"type": "string", "contentMediaType": "application/json"},
         },
         "required": ["file"],
+        "additionalProperties": False,
     }
     responses: dict[str, Any] = {"200": _answer("The result", answer)}
     for status in sorted(set(STATUS.values())):
