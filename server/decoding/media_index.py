@@ -190,7 +190,7 @@ class _Packets:
             return None
         unit_ms = stream.time_base * 1000
         start = max(0, min(pts for pts, _, _ in times))
-        end = max(pts + duration for pts, duration, _ in times)
+        end = max(start, *(pts + duration for pts, duration, _ in times))
         return float(start * unit_ms), float(end * unit_ms)
 
 
