@@ -34,8 +34,12 @@ def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str, *, scaled
 
 
 def decord_reads(index: VideoIndex) -> bool:
-    """Whether decord gives the same bytes as PyAV."""
-    return index.pixel_format in DECORD_PIXEL_FORMATS
+    """Whether decord gives the same bytes as PyAV.
+
+    It allocates memory for as many frames as the header states, and aborts if that fails.
+    """
+    counted = index.stated_frames in (0, len(index.pts))
+    return counted and index.pixel_format in DECORD_PIXEL_FORMATS
 
 
 def _can_skip_frames(index: VideoIndex, wanted: Sequence[int]) -> bool:

@@ -34,6 +34,7 @@ class VideoIndex:
 
     `keyframes` are the indices of frames at which decoding can start. `reordered` tells whether
     decoding and presentation order differ, as they do if there are non-reference B-frames.
+    `stated_frames` is how many frames the header claims, 0 if it does not say.
     """
 
     stream_index: int
@@ -47,6 +48,7 @@ class VideoIndex:
     end_pts: int
     keyframes: NDArray[np.int64]
     reordered: bool
+    stated_frames: int = 0
 
     @cached_property
     def times_ms(self) -> NDArray[np.float64]:
@@ -218,6 +220,7 @@ def _video_index(
         end_pts=last_pts + (last_duration or frame_pts),
         keyframes=np.flatnonzero([key for _, _, key in times]).astype(np.int64),
         reordered=any(later < earlier for earlier, later in pairwise(coded)),
+        stated_frames=stream.frames,
     )
 
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from ipc.messages import Decode, Probe, Target
 from server.decoding import open_file
 from server.decoding.containers import DAMAGE, demuxed, limit_frame_size, open_container
 from server.decoding.decoder_process import Decoder
+from server.decoding.engine_choice import decord_reads
 from server.decoding.media_index import MediaIndex, read_index
 from server.decoding.upright_rgb import AvPicture
 
@@ -156,3 +158,18 @@ def test_frames_of_other_content_are_not_used(
     with pytest.raises(TaskError) as refusal:
         decoder.answer(Decode(2, "", ref, (Target(0, 0, 90, 160),)))
     assert refusal.value.code == "input_hash_mismatch"
+
+
+def test_decord_does_not_get_a_header_that_states_billions_of_frames(
+    clips: ClipLibrary, tmp_path: Path
+) -> None:
+    """It would end the process."""
+    content = clips.path("h264.mp4").read_bytes()
+    place = content.index(b"stts") + 12  # the number of frames of the only entry
+    path = tmp_path / "billions.mp4"
+    path.write_bytes(content[:place] + b"\xff" * 4 + content[place + 4 :])
+    index = read_index(str(path)).video
+    assert index is not None
+    assert index.stated_frames > 1 << 31
+    assert not decord_reads(index)
+    assert decord_reads(replace(index, stated_frames=len(index.pts)))
