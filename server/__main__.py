@@ -9,6 +9,7 @@ import uvicorn
 
 from server.app import create_app
 from server.children import child_specs
+from server.http.head_limit import LimitedHeadProtocol
 
 GRACE_S = 30
 
@@ -24,6 +25,7 @@ def main(worker_entry: str = child_specs.WORKER) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=LimitedHeadProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
 
 import av
 
@@ -45,17 +46,26 @@ def _from(
     start_s: float, container: av.container.InputContainer, stream: av.AudioStream
 ) -> Iterator[Samples]:
     """Yield blocks of samples from `start_s` on."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     if start_s > PREROLL_S:
         container.seek(int((start_s - PREROLL_S) / stream.time_base), stream=stream)
-    skip: int | None = None
-    for frame in decoded(container, stream):
-        if skip is None:
-            early_s = start_s - (frame.time or 0.0)
-            skip = max(0, round(early_s * SAMPLE_RATE))
-        for resampled in resampler.resample(frame):
-            block = resampled.to_ndarray().reshape(-1)
-            yield block[skip:]
-            skip = max(0, skip - len(block))
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray().reshape(-1)
+    frames = decoded(container, stream)
+    first = next(frames, None)
+    if first is None:
+        return
+    skip = max(0, round((start_s - (first.time or 0.0)) * SAMPLE_RATE))
+    for block in _resampled(chain([first], frames)):
+        yield block[skip:]
+        skip = max(0, skip - len(block))
+
+
+def _resampled(frames: Iterable[av.AudioFrame]) -> Iterator[Samples]:
+    """Yield the audio in Whisper's format, also where its own format changes on the way."""
+    for _, alike in groupby(frames, key=_format):
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        for frame in chain(alike, [None]):  # the end flushes it
+            for resampled in resampler.resample(frame):
+                yield resampled.to_ndarray().reshape(-1)
+
+
+def _format(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate

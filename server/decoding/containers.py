@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import av
@@ -18,6 +18,9 @@ FORMATS = (
 # Of a codec: each delays one frame, and a seek waits for all.
 THREADS = min(4, available_cpus())
 READ_BYTES = 1 << 20
+# What a codec reports about damaged data; also of a frame that is larger than it may be.
+DAMAGE = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)
+LARGEST_PIXELS = 8192 * 8192
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
@@ -43,6 +46,32 @@ def open_container(path: str) -> av.container.InputContainer:
     return av.open(path, options=OPTIONS, metadata_errors="replace")
 
 
+def limit_frame_size(stream: av.VideoStream) -> None:
+    """Let the codec refuse a frame, before it allocates it, that is much larger than others.
+
+    A frame has a header of its own, so a file of some kilobytes may claim frames of gigabytes.
+    """
+    most = max(LARGEST_PIXELS, 2 * frame_pixels(stream))
+    stream.codec_context.options = {"max_pixels": str(most)}
+
+
+def frame_pixels(stream: av.VideoStream) -> int:
+    """The size of a frame, as the container has it."""
+    size: int = stream.codec_context.width * stream.codec_context.height
+    return size
+
+
+def demuxed(
+    container: av.container.InputContainer, streams: list[av.stream.Stream]
+) -> Iterator[av.Packet]:
+    """Yield the packets of these streams, and last an empty one of each; raises av.FFmpegError."""
+    try:
+        yield from container.demux(streams)
+    except IndexError:
+        # Damage added streams on the way. PyAV does not know them, and fails after the last packet.
+        return
+
+
 def decoded(
     container: av.container.InputContainer,
     stream: av.stream.Stream,
@@ -53,7 +82,7 @@ def decoded(
     `before` is called with each packet before it is decoded. Raises OSError where the file cannot
     be read, which says nothing about its content.
     """
-    packets = container.demux(stream)
+    packets = demuxed(container, [stream])
     while True:
         try:
             packet = next(packets)
@@ -66,5 +95,5 @@ def decoded(
         before(packet)
         try:
             yield from packet.decode()
-        except av.InvalidDataError:
+        except DAMAGE:
             continue

@@ -65,15 +65,10 @@ class Decoder:
     def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
         """Return one reply per request; raises child.TaskError with an API error code."""
         try:
-            match request:
-                case Probe():
-                    index = self._file(request.file).index
-                    span = index.range(request.start_ms, request.end_ms)
-                    return Probed(request.id, index.info(), span)
-                case Decode():
-                    return self._decode(request)
-                case DecodeAudio():
-                    return self._decode_audio(request)
+            try:
+                return self._reply(request)
+            finally:
+                self._check_unchanged(request.file)  # what was read may be of another content
         except FileChanged:
             raise child.TaskError("input_hash_mismatch", CHANGED) from None
         except av.FFmpegError as error:
@@ -89,6 +84,17 @@ class Decoder:
         for identity, file in list(self._files.items()):
             if file.deleted or not file.unchanged:
                 self._files.pop(identity).close()
+
+    def _reply(self, request: Probe | Decode | DecodeAudio) -> FromChild:
+        match request:
+            case Probe():
+                index = self._file(request.file).index
+                span = index.range(request.start_ms, request.end_ms)
+                return Probed(request.id, index.info(), span)
+            case Decode():
+                return self._decode(request)
+            case DecodeAudio():
+                return self._decode_audio(request)
 
     def _decode(self, request: Decode) -> Decoded:
         started = time.perf_counter()
@@ -126,14 +132,19 @@ class Decoder:
         ref = AudioRef(request.offset, samples, request.start_ms)
         return AudioDecoded(request.id, ref, round(elapsed_ms, 3))
 
+    def _check_unchanged(self, ref: FileRef) -> None:
+        """Close the file and raise FileChanged if it is open, and no longer what `ref` means."""
+        file = self._files.get(ref.identity)
+        if file is not None and not file.unchanged:
+            self._files.pop(ref.identity).close()
+            raise FileChanged
+
     def _file(self, ref: FileRef) -> OpenFile:
         """The open file; raises FileChanged where it is no longer what `ref` means."""
+        self._check_unchanged(ref)
         file = self._files.get(ref.identity)
         if file is None:
             file = self._files[ref.identity] = OpenFile(ref)
-        elif not file.unchanged:
-            self._files.pop(ref.identity).close()
-            raise FileChanged
         self._files.move_to_end(ref.identity)
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1].close()

@@ -36,10 +36,12 @@ def choose_engine(index: VideoIndex, wanted: Sequence[int], last: str, *, scaled
 def decord_reads(index: VideoIndex) -> bool:
     """Whether decord gives the same bytes as PyAV.
 
-    It does not where a chroma sample at the edge stands for less than two rows or columns.
+    It does not where a chroma sample at the edge stands for less than two rows or columns. It
+    allocates memory for as many frames as the header states, and aborts if that fails.
     """
     even = index.width % 2 == index.height % 2 == 0
-    return even and index.pixel_format in DECORD_PIXEL_FORMATS
+    counted = index.stated_frames in (0, len(index.pts))
+    return even and counted and index.pixel_format in DECORD_PIXEL_FORMATS
 
 
 def _can_skip_frames(index: VideoIndex, wanted: Sequence[int]) -> bool:

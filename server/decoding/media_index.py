@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 
 from ipc.child import TaskError
 from ipc.messages import MediaRange, VideoInfo
-from server.decoding.containers import is_read_error, open_container
+from server.decoding.containers import (
+    DAMAGE,
+    LARGEST_PIXELS,
+    demuxed,
+    frame_pixels,
+    is_read_error,
+    limit_frame_size,
+    open_container,
+)
 
 LONGEST_MS = 7 * 24 * 3_600_000
+LOWEST_FPS = 0.0001  # the lowest that a response can state
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,7 @@ class VideoIndex:
 
     `keyframes` are the indices of frames at which decoding can start. `reordered` tells whether
     decoding and presentation order differ, as they do if there are non-reference B-frames.
+    `stated_frames` is how many frames the header claims, 0 if it does not say.
     """
 
     stream_index: int
@@ -38,6 +48,7 @@ class VideoIndex:
     end_pts: int
     keyframes: NDArray[np.int64]
     reordered: bool
+    stated_frames: int = 0
 
     @cached_property
     def times_ms(self) -> NDArray[np.float64]:
@@ -160,7 +171,7 @@ class _Packets:
         """Demux to the end, or to the first damage."""
         self.times = {stream.index: [] for stream in streams}
         try:
-            for packet in container.demux(streams):
+            for packet in demuxed(container, streams):
                 pts = packet.dts if packet.pts is None else packet.pts
                 times = self.times.get(packet.stream_index)  # damage may add streams on the way
                 if times is None or pts is None or packet.size == 0 or packet.is_discard:
@@ -181,7 +192,7 @@ class _Packets:
             return None
         unit_ms = stream.time_base * 1000
         start = max(0, min(pts for pts, _, _ in times))
-        end = max(pts + duration for pts, duration, _ in times)
+        end = max(start, *(pts + duration for pts, duration, _ in times))
         return float(start * unit_ms), float(end * unit_ms)
 
 
@@ -203,12 +214,13 @@ def _video_index(
         height=stream.codec_context.height,
         pixel_format=stream.codec_context.format.name if stream.codec_context.format else "",
         rotation=_rotation(container, stream),
-        fps=float(stream.average_rate or 1 / (frame_pts * stream.time_base)),
+        fps=_fps(stream, frame_pts),
         time_base=stream.time_base,
         pts=pts,
         end_pts=last_pts + (last_duration or frame_pts),
         keyframes=np.flatnonzero([key for _, _, key in times]).astype(np.int64),
         reordered=any(later < earlier for earlier, later in pairwise(coded)),
+        stated_frames=stream.frames,
     )
 
 
@@ -219,13 +231,28 @@ def _frame_duration(stream: av.VideoStream, pts: NDArray[np.int64]) -> int:
     return max(1, int(1 / (stream.average_rate or 25) / stream.time_base))
 
 
+def _fps(stream: av.VideoStream, frame_pts: int) -> float:
+    """The header's frame rate; that of the typical frame if the header has none, or nonsense."""
+    stated = float(stream.average_rate or 0)
+    if stated >= LOWEST_FPS:
+        return stated
+    return max(LOWEST_FPS, float(1 / (frame_pts * stream.time_base)))
+
+
 def _rotation(container: av.container.InputContainer, stream: av.VideoStream) -> int:
-    """The rotation to upright, a multiple of 90 degrees, anticlockwise."""
+    """The rotation to upright, a multiple of 90 degrees, anticlockwise.
+
+    PyAV reports it of decoded frames only. A frame of more than LARGEST_PIXELS is not decoded for
+    it, and counts as upright: almost every service refuses it (MAX_FRAME_PIXELS).
+    """
+    if frame_pixels(stream) > LARGEST_PIXELS:
+        return 0
+    limit_frame_size(stream)
     container.seek(0)
-    for packet in container.demux(stream):
+    for packet in demuxed(container, [stream]):
         try:
             frames = packet.decode()
-        except av.InvalidDataError:
+        except DAMAGE:
             continue
         if frames:
             quarter_turns = round(float(frames[0].rotation) / 90)

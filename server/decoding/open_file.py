@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import decord
 
 from ipc.child import TaskError
-from ipc.files import FileRef, file_ref, open_ref
+from ipc.files import FileChanged, FileRef, file_ref, open_ref
 from ipc.messages import Target
 from server.decoding.decord_reader import DecordReader, Disagreement
 from server.decoding.engine_choice import DECORD, PYAV, choose_engine, decord_reads
@@ -29,8 +29,11 @@ class OpenFile:
         self._fd = open_ref(file)
         try:
             self.index: MediaIndex = read_index(self.path)
-        except BaseException:
+        except BaseException as error:
+            changed = not self.unchanged
             os.close(self._fd)
+            if changed and isinstance(error, TaskError):
+                raise FileChanged from None
             raise
         self.engine = ""
         self._readers: dict[str, DecordReader | PyavReader] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import av
 import numpy as np
 
-from server.decoding.containers import THREADS, decoded, open_container
+from server.decoding.containers import THREADS, decoded, limit_frame_size, open_container
 from server.decoding.media_index import VideoIndex
 from server.decoding.upright_rgb import AvPicture, Picture
 
@@ -57,6 +57,7 @@ class PyavReader:
         self._stream = self._container.streams[self._index.stream_index]
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = THREADS
+        limit_frame_size(self._stream)
         self._frames = decoded(self._container, self._stream, self._before)
         self._advance()
 

@@ -88,6 +88,7 @@ def _post(
             "request": {"type": "string", "contentMediaType": "application/json"},
         },
         "required": ["file"],
+        "additionalProperties": False,
     }
     result = _answer("The result", answer)
     result["content"][MSGPACK] = result["content"]["application/json"]

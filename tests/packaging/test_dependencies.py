@@ -49,7 +49,8 @@ def imported(*folders: str) -> set[str]:
                     modules |= {name.name.partition(".")[0] for name in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                     modules.add(node.module.partition(".")[0])
-    support = {path.stem for path in (ROOT / "tests" / "support").glob("*.py")}
+    on_path = [ROOT / "tests" / folder for folder in ("support", "chaos")]
+    support = {path.stem for folder in on_path for path in folder.glob("*.py")}
     foreign = modules - sys.stdlib_module_names - OURS - ELSEWHERE - support
     names = (name for module in foreign for name in DISTRIBUTIONS.get(module, [module]))
     return set(map(canonicalize_name, names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from clip_library import ClipLibrary, real
 from bench.clips.generate import make_small
 from ipc.child import TaskError
 from server.decoding.audio import read_audio
-from server.decoding.media_index import read_index
+from server.decoding.media_index import _Packets, read_index
 
 
 @pytest.fixture
@@ -67,3 +68,29 @@ def test_no_sound_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(TaskError) as refusal:
         read_audio(str(tmp_path / "mute.mp4"), 0.0, 1000.0, np.zeros(9, np.int16))
     assert refusal.value.code == "no_audio_stream"
+
+
+def test_a_format_that_changes_on_the_way(tmp_path: Path) -> None:
+    """Two recordings in one file, of 16 000 samples each at its own rate: 1 s and 0.5 s."""
+    path = tmp_path / "joined.aac"
+    parts = []
+    for rate, layout in ((16_000, "mono"), (32_000, "stereo")):
+        part = tmp_path / f"{rate}.aac"
+        with av.open(str(part), "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=rate, layout=layout)
+            silence = np.zeros((len(stream.layout.channels), 16_000), np.float32)
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout=layout)
+            frame.rate = rate
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+    out = np.empty(100_000, np.int16)
+    assert read_audio(str(path), 0, 6000, out) == pytest.approx(24_000, abs=2200)
+
+
+def test_audio_whose_times_are_all_negative_is_empty(clips: ClipLibrary) -> None:
+    packets = _Packets()
+    packets.times = {0: [(-500, 20, True), (-480, 20, True)]}
+    with av.open(str(clips.path("spoken.flac"))) as container:
+        assert packets.bounds_ms(container.streams.audio[0]) == (0.0, 0.0)
