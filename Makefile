@@ -4,7 +4,10 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo serve test lint lock image image-test
+CHAOS_SEED ?= 1
+CHAOS_COUNT ?= 5000
+
+.PHONY: help install demo serve test chaos lint lock image image-test
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,6 +35,9 @@ lint: install
 
 test: lint ## Run everything that CI runs: ruff, mypy, import-linter, pytest
 	$(BIN)/pytest
+
+chaos: install ## Inject seeded faults into a running service; CHAOS_SEED, CHAOS_COUNT: which, how many
+	CHAOS_SEED=$(CHAOS_SEED) CHAOS_COUNT=$(CHAOS_COUNT) $(BIN)/pytest -o timeout=7200 tests/chaos
 
 lock: install ## Write the pins of requirements/ again; UPGRADE=--upgrade: with the newest versions
 	PATH="$(BIN):$$PATH" python requirements/lock.py $(UPGRADE)
