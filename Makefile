@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CHAOS_SEED ?= 1
+CHAOS_COUNT ?= 5000
 SHORT := tests/ipc tests/server tests/gpu_workers/weights/test_catalogue.py \
 	tests/gpu_workers/weights/test_store.py tests/gpu_workers/speech/test_packing.py \
 	tests/gpu_workers/tasks/test_scenes.py \
@@ -8,7 +10,7 @@ SHORT := tests/ipc tests/server tests/gpu_workers/weights/test_catalogue.py \
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo serve test lint lock image image-test short
+.PHONY: help install demo serve test lint lock image image-test short chaos
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,6 +42,9 @@ test: lint ## Run everything that CI runs: ruff, mypy, import-linter, pytest
 short: install ## Check the types, run unit tests and one service test of each task
 	$(BIN)/mypy
 	$(BIN)/pytest $(SHORT)
+
+chaos: install ## Inject seeded faults into a running service; CHAOS_SEED, CHAOS_COUNT: which, how many
+	CHAOS_SEED=$(CHAOS_SEED) CHAOS_COUNT=$(CHAOS_COUNT) $(BIN)/pytest -o timeout=7200 tests/chaos
 
 lock: install ## Write the pins of requirements/ again; UPGRADE=--upgrade: with the newest versions
 	PATH="$(BIN):$$PATH" python requirements/lock.py $(UPGRADE)

@@ -236,11 +236,16 @@ class MediaRange(msgspec.Struct, frozen=True):
 
 
 class Probed(msgspec.Struct, frozen=True, tag=True):
-    """The reply to a `Probe`."""
+    """The reply to a `Probe`.
+
+    `longest_lead_in` is the largest number of frames from a keyframe to the one before the next:
+    so many may have to be decoded before a wanted one.
+    """
 
     id: int
     video: VideoInfo
     range: MediaRange
+    longest_lead_in: int = 0
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):

@@ -125,7 +125,13 @@ class Analysis:
         await pipeline.audio(job, plan_audio(needs, self._probed.range, self._settings))
 
     def _pipeline(self) -> Pipeline:
-        source = MediaSource(self._request.file, self._digest, self._pool, self._decoders)
+        source = MediaSource(
+            self._request.file,
+            self._digest,
+            self._probed.longest_lead_in,
+            self._pool,
+            self._decoders,
+        )
         return Pipeline(source, self._dispatcher, self._stream)
 
     def _plan(self, needs: FrameInput) -> FramePlan:

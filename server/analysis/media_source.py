@@ -24,9 +24,11 @@ class MediaSource:
     """
 
     def __init__(
-        self, file: FileRef, digest: str, pool: FramePool, decoders: DecoderClient
+        self, file: FileRef, digest: str, lead_in: int, pool: FramePool, decoders: DecoderClient
     ) -> None:
+        """`lead_in` frames at most have to be decoded before a wanted one."""
         self._file = file
+        self._lead_in = lead_in
         self.engine = ""
         self.decode_ms = 0.0
         self._digest = digest
@@ -49,7 +51,7 @@ class MediaSource:
                     Target(index, entry.slot.offset, height, width)
                     for entry, (index, height, width) in ((e, sizes[e]) for e in claimed)
                 ]
-                decoded = await self._decoders.decode(self._file, targets, lease)
+                decoded = await self._decoders.decode(self._file, targets, self._lead_in, lease)
                 self.decode_ms += decoded.decode_ms
                 written = {ref.offset: ref for ref in decoded.frames}
                 for entry in claimed:

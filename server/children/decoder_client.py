@@ -42,10 +42,15 @@ class DecoderClient:
         assert isinstance(reply, Probed)
         return reply
 
-    async def decode(self, file: FileRef, targets: Sequence[Target], lease: Lease) -> Decoded:
-        """Write frames into the slots of `lease`; raises Problem (undecodable_video)."""
+    async def decode(
+        self, file: FileRef, targets: Sequence[Target], lead_in: int, lease: Lease
+    ) -> Decoded:
+        """Write frames into the slots of `lease`; raises Problem (undecodable_video).
+
+        Up to `lead_in` frames must be decoded before the first one.
+        """
         message = Decode(next_id(), _request_id(), file, tuple(targets))
-        span = targets[-1].frame_index - targets[0].frame_index + 1
+        span = lead_in + targets[-1].frame_index - targets[0].frame_index + 1
         reply = await self._ask(file, message, deadlines.decode_s(file, span), lease)
         assert isinstance(reply, Decoded)
         self._metrics.frames_decoded.inc(len({ref.frame_index for ref in reply.frames}))

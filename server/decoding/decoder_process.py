@@ -34,6 +34,7 @@ from ipc.messages import (
 )
 from server.decoding.audio import read_audio
 from server.decoding.containers import is_read_error
+from server.decoding.media_index import longest_lead_in
 from server.decoding.open_file import OpenFile
 from server.decoding.upright_rgb import Picture
 
@@ -90,7 +91,7 @@ class Decoder:
             case Probe():
                 index = self._file(request.file).index
                 span = index.range(request.start_ms, request.end_ms)
-                return Probed(request.id, index.info(), span)
+                return Probed(request.id, index.info(), span, longest_lead_in(index.video))
             case Decode():
                 return self._decode(request)
             case DecodeAudio():

@@ -100,6 +100,15 @@ class MediaIndex:
         )
 
 
+def longest_lead_in(video: VideoIndex | None) -> int:
+    """The most frames that may have to be decoded before a wanted one."""
+    if video is None:
+        return 0
+    starts = [0, *video.keyframes.tolist(), len(video.pts)]
+    longest: int = max(later - earlier for earlier, later in pairwise(starts))
+    return longest
+
+
 def _clamp(value: float | None, least: float, most: float, default: float) -> float:
     return default if value is None else min(max(value, least), most)
 

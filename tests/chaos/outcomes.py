@@ -27,11 +27,15 @@ def share(part_of_count: float, least: int = 1) -> int:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one fault: an HTTP status and code, or LOST. `wrong` says why it is wrong."""
+    """What came of one fault: an HTTP status and code, or LOST. `wrong` says why it is wrong.
+
+    `seconds` is how long it took, if that was measured; it is shown, and never judged.
+    """
 
     fault: str
     result: str
     wrong: str = ""
+    seconds: float = 0.0
 
 
 @dataclass
@@ -42,10 +46,14 @@ class Table:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     notes: dict[str, object] = field(default_factory=dict)
+    slowest_s: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome; keep what is wrong about it."""
         self.counts[outcome.fault, outcome.result] += 1
+        if outcome.seconds > self.slowest_s:
+            self.slowest_s = outcome.seconds
+            self.notes["slowest"] = f"{outcome.seconds:.1f} s ({outcome.fault})"
         if outcome.wrong:
             self.wrong.append(f"{outcome.fault}: {outcome.result}: {outcome.wrong}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,10 +48,12 @@ def send_damaged(server: Server, folder: Path, clips: ClipLibrary, number: int) 
     file = damaged_file(number, clips)
     path = file.write(folder)
     task, fields = some_request(number)
+    started = time.monotonic()
     result = result_of(partial(server.infer, task, path, **fields))
+    seconds = time.monotonic() - started
     path.unlink()
     about = f"{PART} {number}, {task} {fields} about {file.source}"
-    return judged(file.fault, result, ANY_ANSWER, about)
+    return replace(judged(file.fault, result, ANY_ANSWER, about), seconds=seconds)
 
 
 def inject(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -105,13 +106,26 @@ class Undisturbed:
 def check_whole(server: Server) -> None:
     """The front is alive, no worker was replaced, and nothing but the pool is in /dev/shm."""
     assert server.process.poll() is None
-    assert server.client.get("/livez").status_code == 200
+    until(server, lambda: server.metric("eioku_requests_in_progress") == 0)
     assert server.metric("eioku_worker_restarts_total") == 0
-    assert server.metric("eioku_requests_in_progress") == 0
     assert len(segments(server)) == 1
     errors = [e for e in server.log if e.get("level") in ("ERROR", "CRITICAL")]
     unexpected = [e for e in errors if e["event"] not in EXPECTED_ERRORS]
     assert not unexpected, unexpected
+
+
+def alive(server: Server) -> None:
+    """The front answers."""
+    assert server.client.get("/livez").status_code == 200
+
+
+def until(server: Server, condition: Callable[[], bool]) -> None:
+    """Wait for a condition; the front answers all the while."""
+    end = time.monotonic() + DEADLINE_S
+    alive(server)
+    while not condition():
+        assert time.monotonic() < end
+        alive(server)
 
 
 def segments(server: Server) -> list[str]:

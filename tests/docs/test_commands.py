@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 CHEAP = ("bench --help", "bench compare --help", "gpu_workers.weights list")
 ALL = [
     command
-    for name in ("README.md", "CONTRIBUTING.md")
+    for name in ("README.md", "CONTRIBUTING.md", "RELIABILITY.md")
     for command in commands(name)
     if command.words[0] != "curl"  # see test_api_examples
 ]

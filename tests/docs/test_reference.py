@@ -18,6 +18,7 @@ DOCUMENTS = (
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "RELIABILITY.md",
     "tests/example_task/README.md",
 )
 FULL_PATH = re.compile(r"(server|gpu_workers|ipc|bench|tests)/[\w/.]+")
