@@ -23,7 +23,8 @@ from ipc.messages import (
     TaskSpec,
 )
 from server.children import deadlines
-from server.children.supervisor import HOPELESS_STARTS, Child, ChildDied
+from server.children.flights import ChildDied
+from server.children.supervisor import HOPELESS_STARTS, Child
 from server.children.waiting_line import Line, next_id
 from server.errors import FieldError, Problem
 from server.frame_pool.pool import Lease

@@ -16,6 +16,7 @@ from ipc import child as child_process
 from ipc.channel import SPAWN, Channel
 from ipc.messages import FromChild, Heartbeat, ModelInfo, Ready, Stop
 from server.children import deadlines
+from server.children.flights import Flights
 from server.frame_pool.pool import Lease
 
 HOPELESS_STARTS = 3  # consecutive failed starts, after which requests stop waiting for a child
@@ -25,17 +26,6 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
 
 log = logging.getLogger(__name__)
-
-
-class ChildDied(Exception):
-    """The process that had a request died before it replied.
-
-    `running` tells whether it was processing this request; the others were only queued.
-    """
-
-    def __init__(self, name: str, *, running: bool) -> None:
-        super().__init__(name)
-        self.running = running
 
 
 @dataclass(frozen=True)
@@ -48,29 +38,6 @@ class ChildSpec:
     config: object
     capacity: int
     ready_deadline_s: float = deadlines.READY_S
-
-
-@dataclass
-class _Flight:
-    """A request in flight, its lease, and how long its child may work on it.
-
-    `started` is when the child got to it, in monotonic seconds: time in the queue does not count.
-    """
-
-    reply: asyncio.Future[FromChild]
-    timeout_s: float
-    lease: Lease | None
-    started: float | None = None
-
-    @property
-    def overdue(self) -> bool:
-        """Whether the child works on it for too long."""
-        return self.started is not None and monotonic() > self.started + self.timeout_s
-
-    def land(self) -> None:
-        """Release the slots: the process no longer uses them."""
-        if self.lease is not None:
-            self.lease.release()
 
 
 @dataclass
@@ -103,7 +70,7 @@ class Child:
         self.resident: dict[str, ModelInfo] = {}
         self._log_level = log_level
         self._changed = changed
-        self._flights: dict[int, _Flight] = {}
+        self._flights = Flights()
         self._incarnation: _Incarnation | None = None
         self._stopping = asyncio.Event()
 
@@ -128,12 +95,7 @@ class Child:
         """
         assert self.has_room
         assert self._incarnation is not None
-        reply: asyncio.Future[FromChild] = asyncio.get_running_loop().create_future()
-        reply.add_done_callback(_noticed)
-        if lease is not None:
-            lease.hold()
-        self._flights[message.id] = _Flight(reply, timeout_s, lease)
-        self._start_first()
+        reply = self._flights.add(message.id, timeout_s, lease)
         self._incarnation.channel.send(message)
         reply.add_done_callback(lambda _: self._drop(message.id, reply))
         return reply
@@ -228,7 +190,7 @@ class Child:
                     return f"not ready within {self.spec.ready_deadline_s:.0f} s"
             elif now - incarnation.last_sign > deadlines.HEARTBEAT_S:
                 return f"no sign of life for {deadlines.HEARTBEAT_S:.0f} s"
-            elif any(flight.overdue for flight in self._flights.values()):
+            elif self._flights.overdue:
                 return "a request missed its deadline"
         return "the process ended"
 
@@ -263,35 +225,19 @@ class Child:
             case Heartbeat():
                 self.heartbeat = message
             case _:
-                flight = self._flights.pop(message.id)
-                self._start_first()
-                flight.land()
-                if not flight.reply.done():
-                    flight.reply.set_result(message)
+                self._flights.land(message.id, message)
                 self._changed()
 
-    def _start_first(self) -> None:
-        """A child works on its requests one after another: its time for the oldest runs."""
-        flight = next(iter(self._flights.values()), None)
-        if flight is not None and flight.started is None:
-            flight.started = monotonic()
-
     def _drop(self, message_id: int, reply: asyncio.Future[FromChild]) -> None:
-        """Nobody waits for a reply any more: a request that is still queued need not be run."""
-        flight = self._flights.get(message_id)
-        queued = flight is not None and flight.started is None
-        if queued and reply.cancelled() and self._incarnation is not None:
+        """Cancel a request that is still queued after its caller has stopped waiting."""
+        if reply.cancelled() and self._incarnation and self._flights.queued(message_id):
             self._incarnation.channel.cancel(message_id)
 
     def _bury(self) -> None:
         """After the death of the process: release its slots, and fail its requests."""
         self._incarnation = None
         self.resident.clear()
-        flights, self._flights = self._flights, {}
-        for place, flight in enumerate(flights.values()):
-            flight.land()
-            if not flight.reply.done():
-                flight.reply.set_exception(ChildDied(self.spec.name, running=place == 0))
+        self._flights.bury(self.spec.name)
 
     def _set_state(self, state: str) -> None:
         self.state = state
@@ -305,9 +251,3 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
     except asyncio.TimeoutError:
         return False
     return True
-
-
-def _noticed(reply: asyncio.Future[FromChild]) -> None:
-    """Retrieve the exception: no request awaits it if its request was cancelled."""
-    if not reply.cancelled():
-        reply.exception()

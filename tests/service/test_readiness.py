@@ -115,7 +115,7 @@ def test_the_states_of_a_start(gated: Gated) -> None:
     assert (gated.ready(), gated.status()) == (200, "degraded")  # decoder-1 is missing
     gated.start("decoder-1")
     assert gated.ready() == 200
-    until(lambda: gated.status() == "healthy")  # once the heartbeats have told of the models
+    until(lambda: gated.status() == "healthy")  # once heartbeats have reported the models
 
 
 def set_up(gated: Gated) -> None:

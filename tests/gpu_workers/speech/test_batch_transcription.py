@@ -1,4 +1,4 @@
-"""Windows transcribed side by side, against `whisper.transcribe` on each window's sound alone."""
+"""Windows transcribed in batches, against `whisper.transcribe` on each window's sound alone."""
 
 from __future__ import annotations
 

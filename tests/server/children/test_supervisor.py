@@ -11,8 +11,9 @@ import pytest
 
 from ipc.files import FileRef
 from ipc.messages import Probe, Probed
-from server.children import supervisor
-from server.children.supervisor import Child, ChildDied, ChildSpec
+from server.children import flights, supervisor
+from server.children.flights import ChildDied
+from server.children.supervisor import Child, ChildSpec
 
 Script = Callable[[Child, Path], Awaitable[None]]
 
@@ -39,7 +40,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(supervisor, "monotonic", clock)
+    for module in (supervisor, flights):
+        monkeypatch.setattr(module, "monotonic", clock)
     return clock
 
 
