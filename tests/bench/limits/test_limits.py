@@ -57,7 +57,7 @@ def test_every_engine_passes_the_clips_frames(clips: ClipLibrary) -> None:
         SAMPLED: 2,
         DECODED: 60,
         "PyAV, every frame as RGB": 60,
-        "PyAV, keyframes alone": 2,
+        "PyAV, keyframes only": 2,
     }
 
 
