@@ -15,7 +15,7 @@ import av
 import cv2
 import numpy as np
 from damage import corrupt_packet, scramble
-from films import Film, write_films
+from films import RATE, Film, write_films
 from spoken import ESPEAK_RATE, say, speech
 
 from bench.clips import backdrops, generate
@@ -69,18 +69,30 @@ SMALLER = Film(options=X264, width=160, height=90, frames=30, seed=2)
 SHOTS = tuple(np.random.default_rng(3).integers(5, 40, 30).tolist())
 CUTS = tuple(accumulate(SHOTS))[:-1]  # in cuts.mp4, the first frame of each shot but the first
 
+VILLAGE = (
+    "The people of the village waited on the old stone bridge until the lanterns were lit. "
+    "Nobody knew how far the travellers had come, or why they carried so many green bottles."
+)
 WORDS = {
     "spoken.flac": (
+        "My fellow citizens, this is the year of the bridge. Ask what your village can do for "
+        "the river. Then ask what you can carry home."
+    ),
+    "museum.flac": (
         "Good morning, and welcome to the harbour museum. Please ask not only what you can see, "
         "but also what you can hear. Seven wooden ships crossed the cold river before dawn."
     ),
-    "spoken.m4a": (
-        "The people of the village waited on the old stone bridge until the lanterns were lit. "
-        "Nobody knew how far the travellers had come, or why they carried so many green bottles."
-    ),
+    "village.flac": VILLAGE,
+    "spoken.m4a": VILLAGE,
     "everything.mp4": "This short film shows a title, a bus, some shapes, and two men in suits.",
 }
-SECONDS = {"spoken.flac": 11, "spoken.m4a": 13, "everything.mp4": 8}
+SECONDS = {
+    "spoken.flac": 11,
+    "museum.flac": 11,
+    "village.flac": 13,
+    "spoken.m4a": 13,
+    "everything.mp4": 8,
+}
 
 PAGES = {
     "notice.png": ("CLOSED ON MONDAYS", "Open from 9 to 17", "Please ring twice", "Entrance B"),
@@ -111,7 +123,16 @@ def _everything(path: Path, _: Find) -> None:
     encode(path, frames, 240, size, Coding(time_base=NTSC), sound)
 
 
-EVERYTHING = {"width": 480, "height": 270, "fps": 29.97, "frame_count": 240, "duration_ms": 8008}
+def _photographs(film: Film) -> Iterator[Frame]:
+    """Two seconds each of slow moves over two photographs."""
+    size = film.width, film.height
+    bus = pan(2, "bus.jpg", size, (0.5, 0.45, 1.0), (0.5, 0.75, 1.6))
+    men = pan(2, "zidane.jpg", size, (0.3, 0.5, 1.0), (0.8, 0.2, 1.5))
+    return play([bus, men], RATE)
+
+
+PHOTOGRAPHS = Film(options=X264, width=640, height=360, frames=120, draw=_photographs)
+EVERYTHING = {"width": 480, "height": 270, "fps": 29.9702, "frame_count": 240, "duration_ms": 8008}
 
 
 def _mosaics(film: Film) -> Iterator[Frame]:
@@ -162,11 +183,12 @@ MAKERS: dict[str, Maker] = {
     **{name: partial(_film, film) for name, film in FILMS.items()},
     "two_streams.mp4": _two_streams,
     "cuts.mp4": partial(_film, CUTS_FILM),
+    "photographs.mp4": partial(_film, PHOTOGRAPHS),
     "truncated.mp4": lambda path, find: generate.truncate(find("h264.mp4"), path, 0.6),
     "damaged.mp4": lambda path, find: corrupt_packet(find("h264.mp4"), path, after=DAMAGED_AFTER),
     "scrambled.mp4": lambda path, find: scramble(find("h264.mp4"), path, seed=7),
     "silent.mp4": lambda path, _: generate.make_silent(path),
-    "spoken.flac": _flac,
+    **dict.fromkeys(("spoken.flac", "museum.flac", "village.flac"), _flac),
     "spoken.m4a": _aac,
     "everything.mp4": _everything,
     **dict.fromkeys(PAGES, _page),

@@ -11,6 +11,7 @@ import numpy as np
 from bench.clips.sound import RATE, Sound
 
 ESPEAK_RATE = 22_050
+PAUSE_S = 0.6  # between sentences
 DEADLINE_S = 60
 _SYNCHRONOUS, _BY_CHARACTER, _UTF8 = 2, 1, 1
 _Callback = ctypes.CFUNCTYPE(
@@ -19,9 +20,10 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 def say(text: str) -> np.ndarray:
-    """English speech as (samples,) int16 at ESPEAK_RATE; the same text gives the same samples.
+    """English speech as (samples,) int16 at ESPEAK_RATE, with a pause after each sentence.
 
-    Each text has a process of its own, since eSpeak's speech depends on what it said before.
+    The same text gives the same samples. It is spoken in a process of its own, since eSpeak's
+    speech depends on what the process said before.
     """
     command = [sys.executable, __file__, text]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=DEADLINE_S)
@@ -54,15 +56,19 @@ def _synthesise(text: str) -> bytes:
             blocks.append(ctypes.string_at(samples, 2 * count))
         return 0
 
+    pause = bytes(2 * round(PAUSE_S * ESPEAK_RATE))
     espeak, callback = ctypes.CDLL(espeakng_loader.get_library_path()), _Callback(keep)
-    data, encoded = espeakng_loader.get_data_path().encode(), text.encode() + b"\0"
+    data = espeakng_loader.get_data_path().encode()
     if espeak.espeak_Initialize(_SYNCHRONOUS, 0, data, 0) != ESPEAK_RATE:
         raise OSError("eSpeak NG cannot be set up")
     espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
     espeak.espeak_SetVoiceByName(b"en-us")
     espeak.espeak_SetSynthCallback(callback)
-    if espeak.espeak_Synth(encoded, len(encoded), 0, _BY_CHARACTER, 0, _UTF8, None, None):
-        raise OSError("eSpeak NG cannot speak the text")
+    for sentence in text.split(". "):
+        said = sentence.encode() + b"\0"
+        if espeak.espeak_Synth(said, len(said), 0, _BY_CHARACTER, 0, _UTF8, None, None):
+            raise OSError("eSpeak NG cannot speak the text")
+        blocks.append(pause)
     return b"".join(blocks)
 
 
