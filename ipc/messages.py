@@ -43,9 +43,15 @@ class Frames(msgspec.Struct, frozen=True, tag=True):
 
 
 class Audio(msgspec.Struct, frozen=True, tag=True):
-    """One window of a video's audio."""
+    """Parts of a video's audio, one after the other.
 
-    ref: AudioRef
+    The file has the first `samples` of them; if it ends earlier than announced, zeros follow.
+    `origin_ms` is when the analysed audio begins.
+    """
+
+    refs: tuple[AudioRef, ...]
+    samples: int
+    origin_ms: float
 
 
 class Gathered(msgspec.Struct, frozen=True, tag=True):

@@ -84,13 +84,6 @@ class Scene(msgspec.Struct, frozen=True, gc=False):
     end_ms: int
 
 
-class Transcript(msgspec.Struct, frozen=True):
-    """The speech of one window, by time, and its language (ISO 639-1); None if nobody speaks."""
-
-    language: str | None
-    segments: list[Segment]
-
-
 class Changes(msgspec.Struct, frozen=True, tag=True):
     """The times of a chunk's frames, and of those that differ from the previous frame."""
 

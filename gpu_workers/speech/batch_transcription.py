@@ -13,7 +13,6 @@ padding. As upstream at temperature 0 alone, text that is too repetitive (compre
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -25,44 +24,34 @@ from whisper.audio import N_FRAMES
 from whisper.decoding import DecodingOptions, DecodingTask
 from whisper.timing import add_word_timestamps
 
-from gpu_workers.speech.packing import Window
 from gpu_workers.speech.timestamp_rules import TimestampRules
 from gpu_workers.speech.whisper_decoder import BatchInference, Encoded
 from gpu_workers.speech.window_progress import Progress
 
-# Constant, so that results do not depend on load; the same as faster-whisper. Twice as many take
-# 5 % less time on a CPU.
-WINDOWS_AT_ONCE = 8
-
 
 @torch.inference_mode()
-def transcribe_windows(
+def read_windows(
     net: whisper.Whisper,
-    audio: Tensor,
-    windows: Sequence[Window],
+    batch: Sequence[tuple[Progress, Tensor]],
     *,
     language: str | None,
     word_timestamps: bool,
     half: bool,
-) -> dict[str, Any]:
-    """Transcribe the windows of (samples,) float32 audio, in fp16 if `half`.
+) -> str:
+    """Read once what is left of each window, given its (samples,) float32 audio; fp16 if `half`.
 
-    Returns `language` and `segments` as `whisper.transcribe` does, in seconds of the audio.
+    Returns the language.
     """
-    every = [Progress(window) for window in windows]
-    waiting = deque(every)
-    while waiting:
-        batch = [waiting.popleft() for _ in range(min(WINDOWS_AT_ONCE, len(waiting)))]
-        mels = [one.mel(audio, net.dims.n_mels) for one in batch]
-        inputs = torch.stack([whisper.pad_or_trim(mel, N_FRAMES) for mel in mels])
-        features = net.encoder(inputs.half() if half else inputs)
-        language = language or detect_language(net, features)
-        task = _task(net, features, DecodingOptions(language=language, temperature=0, fp16=half))
-        for one, row, result in zip(batch, features, task.run(features), strict=True):
-            align = _aligner(net, task.tokenizer, row) if word_timestamps else None
-            one.take(result, task.tokenizer, align)
-        waiting.extend(one for one in batch if one.unfinished)
-    return {"language": language, "segments": [part for one in every for part in one.segments]}
+    mels = [one.mel(samples, net.dims.n_mels) for one, samples in batch]
+    inputs = torch.stack([whisper.pad_or_trim(mel, N_FRAMES) for mel in mels])
+    features = net.encoder(inputs.half() if half else inputs)
+    language = language or detect_language(net, features)
+    options = DecodingOptions(language=language, temperature=0, fp16=half)
+    task = decoding_task(net, features, options)
+    for (one, _), row, result in zip(batch, features, task.run(features), strict=True):
+        align = aligner(net, task.tokenizer, row) if word_timestamps else None
+        one.take(result, task.tokenizer, align)
+    return language
 
 
 def detect_language(net: whisper.Whisper, features: Tensor) -> str:
@@ -73,7 +62,7 @@ def detect_language(net: whisper.Whisper, features: Tensor) -> str:
     return str(max(odds, key=odds.get))
 
 
-def _task(net: whisper.Whisper, features: Tensor, options: DecodingOptions) -> DecodingTask:
+def decoding_task(net: whisper.Whisper, features: Tensor, options: DecodingOptions) -> DecodingTask:
     """Whisper's own decoding task, with its slow parts replaced by batched ones."""
     task = DecodingTask(net, options)
     *filters, timestamp_rules = task.logit_filters
@@ -82,6 +71,6 @@ def _task(net: whisper.Whisper, features: Tensor, options: DecodingOptions) -> D
     return task
 
 
-def _aligner(net: whisper.Whisper, tokenizer: Any, features: Tensor) -> Callable[..., None]:
+def aligner(net: whisper.Whisper, tokenizer: Any, features: Tensor) -> Callable[..., None]:
     """A function that adds words to a window's segments, given its (1500, width) features."""
     return partial(add_word_timestamps, model=Encoded(net), tokenizer=tokenizer, mel=features)

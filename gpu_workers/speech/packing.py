@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-import torch
-from torch import Tensor
-
-from gpu_workers.speech.voice_activity import SPEECH_PAD_MS, Region
+from gpu_workers.speech.voice_activity import SPEECH_PAD_MS
 from ipc.arena import SAMPLE_RATE
+from ipc.speech import Region
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
 # Regions further apart share no window. So the pause within a segment that spans a join is no
@@ -33,10 +31,6 @@ class Window:
     """Stretches of audio, [start, end) in samples, in order; at most WINDOW_SAMPLES in total."""
 
     stretches: tuple[Region, ...]
-
-    def cut_from(self, audio: Tensor) -> Tensor:
-        """Cut the window's samples out of the (samples,) audio."""
-        return torch.cat([audio[start:end] for start, end in self.stretches])
 
     @cached_property
     def joins(self) -> list[int]:

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ipc.arena import SAMPLE_RATE
+from ipc.speech import VOICE_FRAME_SAMPLES, Region, VoiceState
 
 # The network's input is a 32 ms frame, preceded by the last 4 ms of the previous one.
-FRAME_SAMPLES = 512
+FRAME_SAMPLES = VOICE_FRAME_SAMPLES
 CONTEXT_SAMPLES = 64
 FRAMES_AT_ONCE = 1024
+WIDTH = 128  # of the LSTM
 
 # Gaps shorter than this do not end a region, so that Whisper gets whole sentences; each region is
 # padded by this much audio. Both values are faster-whisper's.
@@ -31,8 +33,6 @@ SPEECH_PAD_MS = 400
 
 # Cut where about 0.3 s are quiet: a single frame may be quiet within a word.
 QUIET_FRAMES = 9
-
-Region = tuple[int, int]
 
 
 class VoiceDetector:
@@ -48,19 +48,18 @@ class VoiceDetector:
         self._lstm = _sequence_of(self._net.decoder.rnn)
         self._timestamps = get_speech_timestamps_from_probs
 
-    def speech(self, audio: Tensor, longest: int) -> list[Region]:
-        """Find the [start, end) of each speech region in (samples,) float32 audio, in samples.
+    def regions(self, chances: NDArray[np.float32], samples: int, longest: int) -> list[Region]:
+        """The [start, end) of each speech region in `samples` of audio, given its `chances`.
 
         A region longer than `longest` samples is cut in the last third of these, where speech is
         least likely: the "cut" of WhisperX (Bain et al., 2023). No piece is very short.
         """
-        chances = self.chances(audio)
         regions = self._timestamps(
             chances.tolist(),
             sampling_rate=SAMPLE_RATE,
             min_silence_duration_ms=MIN_SILENCE_MS,
             speech_pad_ms=SPEECH_PAD_MS,
-            audio_length_samples=len(audio),
+            audio_length_samples=samples,
         )
         return [
             piece
@@ -69,20 +68,42 @@ class VoiceDetector:
         ]
 
     @torch.inference_mode()
-    def chances(self, audio: Tensor) -> NDArray[np.float32]:
-        """Speech probability of each frame of (samples,) float32 audio, (frames,) from 0 to 1."""
-        if len(audio) == 0:
-            return np.zeros(0, np.float32)
+    def chances(
+        self, audio: Tensor, state: VoiceState | None = None
+    ) -> tuple[NDArray[np.float32], VoiceState]:
+        """Speech probability of each frame of (samples,) float32 audio, (frames,) from 0 to 1.
+
+        `state` continues after other audio, of whole frames; the second result is the next state.
+        """
+        before, memory = _restored(state)
         missing = -len(audio) % FRAME_SAMPLES
-        padded = nn.functional.pad(audio, (CONTEXT_SAMPLES, missing))
+        padded = nn.functional.pad(torch.cat([before, audio]), (0, missing))
+        if len(audio) == 0:
+            return np.zeros(0, np.float32), _saved(padded, memory)
         frames = padded.unfold(0, CONTEXT_SAMPLES + FRAME_SAMPLES, FRAME_SAMPLES)
-        parts, state = [], None
+        parts = []
         with _one_thread():
             for block in torch.split(frames, FRAMES_AT_ONCE):
                 features = self._net.encoder(self._net.run_extractors(block))
-                hidden, state = self._lstm(features.squeeze(-1), state)
+                hidden, memory = self._lstm(features.squeeze(-1), memory)
                 parts.append(self._net.decoder.decoder(hidden.unsqueeze(-1)).flatten())
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).numpy(), _saved(padded[-CONTEXT_SAMPLES:], memory)
+
+
+def _restored(state: VoiceState | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """The last samples, and the LSTM's memory; zeros at the start."""
+    if state is None:
+        return torch.zeros(CONTEXT_SAMPLES), (torch.zeros(1, WIDTH), torch.zeros(1, WIDTH))
+    tail, hidden, cell = (
+        torch.from_numpy(np.frombuffer(values, np.float32).copy())
+        for values in (state.tail, state.hidden, state.cell)
+    )
+    return tail, (hidden[None], cell[None])
+
+
+def _saved(tail: Tensor, memory: tuple[Tensor, Tensor]) -> VoiceState:
+    hidden, cell, tail_bytes = (part.numpy().tobytes() for part in (*memory, tail))
+    return VoiceState(hidden, cell, tail_bytes)
 
 
 def _sequence_of(cell: Any) -> nn.LSTM:

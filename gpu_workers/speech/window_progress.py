@@ -59,6 +59,38 @@ def read(tokens: list[int], first_timestamp: int, frames: int) -> Reading:
     return Reading(parts, frames if complete else parts[-1][1] * TICK_FRAMES, complete)
 
 
+def is_silent(result: DecodingResult) -> bool:
+    """Whether a window has probably no speech."""
+    unlikely: bool = result.avg_logprob <= LOGPROB_THRESHOLD
+    return unlikely and result.no_speech_prob > NO_SPEECH_THRESHOLD
+
+
+def segments_of(
+    reading: Reading, result: DecodingResult, tokenizer: Any, seek: int
+) -> list[dict[str, Any]]:
+    """The parts of a result for the rest from `seek` on, as `whisper.transcribe` has them."""
+    offset_s = seek / FRAMES_PER_SECOND
+    return [
+        {
+            "seek": seek,
+            "start": offset_s + start * TICK_S,
+            "end": offset_s + end * TICK_S,
+            "text": tokenizer.decode([token for token in tokens if token < tokenizer.eot]),
+            "tokens": tokens,
+            "avg_logprob": result.avg_logprob,
+        }
+        for start, end, tokens in reading.parts
+    ]
+
+
+def after_last_word(reading: Reading, seek: int, last_word_s: float) -> int:
+    """Continue after the last word instead of the last segment, unless that is complete."""
+    after: int = round(last_word_s * FRAMES_PER_SECOND)
+    if reading.complete or after <= seek:
+        return seek + reading.frames
+    return after
+
+
 @dataclass
 class Progress:
     """Progress of a window: `done` in frames of 10 ms, and the segments so far."""
@@ -78,9 +110,11 @@ class Progress:
         """Whether speech may remain."""
         return self.left > SHORTEST_REST_FRAMES
 
-    def mel(self, audio: Tensor, n_mels: int) -> Tensor:
-        """The spectrogram of the rest, (n_mels, frames), normalised over the whole window."""
-        samples = self.window.cut_from(audio)
+    def mel(self, samples: Tensor, n_mels: int) -> Tensor:
+        """The spectrogram of the rest, (n_mels, frames), normalised over the whole window.
+
+        `samples` are those of the whole window.
+        """
         mel: Tensor = whisper.log_mel_spectrogram(samples, n_mels, padding=N_FFT)
         return mel[:, self.done : self.done + self.left]
 
@@ -88,43 +122,19 @@ class Progress:
         self, result: DecodingResult, tokenizer: Any, align: Callable[..., None] | None
     ) -> None:
         """Add Whisper's result for the rest; `align` adds words to segments in place."""
-        if result.no_speech_prob > NO_SPEECH_THRESHOLD and result.avg_logprob <= LOGPROB_THRESHOLD:
+        if is_silent(result):
             self.done += self.left
             return
         reading = read(result.tokens, tokenizer.timestamp_begin, self.left)
-        segments = [
-            self._segment(start, end, tokens, result, tokenizer)
-            for start, end, tokens in reading.parts
-        ]
+        segments = segments_of(reading, result, tokenizer, self.done)
         if align is None:
             self.done += reading.frames
         else:
             align(segments=segments, num_frames=self.left, last_speech_timestamp=self.last_word_s)
-            self.last_word_s = get_end(segments)
-            self.done = self._after_last_word(reading)
+            self.last_word_s = float(get_end(segments))
+            self.done = after_last_word(reading, self.done, self.last_word_s)
         for segment in segments:
             self._keep(segment)
-
-    def _segment(
-        self, start: float, end: float, tokens: list[int], result: DecodingResult, tokenizer: Any
-    ) -> dict[str, Any]:
-        """A segment in the format of `whisper.transcribe`, in seconds of the window."""
-        offset_s = self.done / FRAMES_PER_SECOND
-        return {
-            "seek": self.done,
-            "start": offset_s + start * TICK_S,
-            "end": offset_s + end * TICK_S,
-            "text": tokenizer.decode([token for token in tokens if token < tokenizer.eot]),
-            "tokens": tokens,
-            "avg_logprob": result.avg_logprob,
-        }
-
-    def _after_last_word(self, reading: Reading) -> int:
-        """Continue after the last word instead of the last segment, unless that is complete."""
-        after: int = round(self.last_word_s * FRAMES_PER_SECOND)
-        if reading.complete or after <= self.done:
-            return self.done + reading.frames
-        return after
 
     def _keep(self, segment: dict[str, Any]) -> None:
         """Add a segment, in seconds of the audio, if it has text and starts within the window."""

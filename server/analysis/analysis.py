@@ -10,12 +10,13 @@ from typing import Any
 
 from ipc.messages import ModelInfo, Probed
 from server.analysis import events
+from server.analysis.audio_plan import plan_audio
 from server.analysis.events import Stream
 from server.analysis.hashes import InputHashes
 from server.analysis.job import Job
 from server.analysis.media_source import MediaSource
 from server.analysis.pipeline import Pipeline
-from server.analysis.planner import FramePlan, plan_audio, plan_frames
+from server.analysis.planner import FramePlan, plan_frames
 from server.analysis.request import Request
 from server.analysis.response_builder import ResponseBuilder
 from server.children.child_specs import eligible_workers
@@ -115,14 +116,13 @@ class Analysis:
 
     async def _on_audio(self, job: Job) -> None:
         """Run the job if its task needs audio."""
-        needs = job.task.needs(job.options)
-        if isinstance(needs, AudioInput):
+        if isinstance(job.task.needs(job.options), AudioInput):
             pipeline = self._pipeline()
-            await job.attempt(self._analyse_audio(job, needs, pipeline))
+            await job.attempt(self._analyse_audio(job, pipeline))
             await self._finish(job, pipeline)
 
-    async def _analyse_audio(self, job: Job, needs: AudioInput, pipeline: Pipeline) -> None:
-        await pipeline.audio(job, plan_audio(needs, self._probed.range, self._settings))
+    async def _analyse_audio(self, job: Job, pipeline: Pipeline) -> None:
+        await pipeline.audio(job, plan_audio(self._probed.range, self._settings))
 
     def _pipeline(self) -> Pipeline:
         source = MediaSource(

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages import ModelInfo, Subject
+from ipc.messages import Audio, ModelInfo, Subject, TaskSpec
 from server.analysis.events import Emit, Partial, Progress
 from server.children.dispatcher import Dispatcher, Outcome, Route
 from server.errors import Problem
 from server.frame_pool.pool import Entry, Lease
 from server.tasks.registry import AnyTask
-from server.tasks.task import Options
+from server.tasks.task import AudioStep, Options
 
 
 @dataclass(eq=False)
@@ -64,7 +64,8 @@ class Job:
 class Batches:
     """The batches of one job in flight, oldest first; their results are folded in this order.
 
-    A job has at most one batch more in flight than its workers can hold.
+    A job has at most one batch of frames more in flight than its workers can hold. Batches of audio
+    take longer: it has one per worker, so that other requests wait for one at most.
     """
 
     def __init__(self, job: Job, dispatcher: Dispatcher) -> None:
@@ -83,19 +84,37 @@ class Batches:
         batches are in flight.
         """
         job = self.job
-        while self._pending and job.task.waits(job.options, job.state):
+        while self._pending and self._waits:
             await self._take()
         if job.problem is not None:
             return
-        self.sent += 1
         spec = job.task.task_spec(job.options, job.state)
-        part = lease.part(entries)
-        part.hold()
-        task = asyncio.create_task(self._dispatcher.infer(job.route, spec, subject, part))
-        task.add_done_callback(lambda _: part.release())
-        self._pending.append((frames, task))
+        self._start(spec, subject, frames, lease.part(entries))
         while self._pending and (len(self._pending) >= self._most or self._pending[0][1].done()):
             await self._take()
+
+    async def next_audio(self, samples: int) -> AudioStep | None:
+        """The next step of a task that needs audio, as soon as it may be sent; None at the end."""
+        job, most = self.job, len(self.job.route.workers)
+        while job.problem is None:
+            if len(self._pending) < most and not (self._pending and self._waits):
+                step = job.task.next_audio(job.options, job.state, samples, self.sent)
+                if step is not None or not self._pending:
+                    return step
+            await self._take()
+        return None
+
+    def send_audio(self, step: AudioStep, subject: Audio, lease: Lease) -> None:
+        """Send a step, whose audio is in the slots of `lease`."""
+        spec = self.job.task.encoded(self.job.options, step.spec)
+        self._start(spec, subject, 0, lease.part(lease.entries))
+
+    def _start(self, spec: TaskSpec, subject: Subject, frames: int, part: Lease) -> None:
+        self.sent += 1
+        part.hold()
+        task = asyncio.create_task(self._dispatcher.infer(self.job.route, spec, subject, part))
+        task.add_done_callback(lambda _: part.release())
+        self._pending.append((frames, task))
 
     async def finish(self) -> None:
         """Wait for all batches."""
@@ -108,6 +127,10 @@ class Batches:
             task.cancel()
         await asyncio.gather(*(task for _, task in self._pending), return_exceptions=True)
         self._pending.clear()
+
+    @property
+    def _waits(self) -> bool:
+        return self.job.task.waits(self.job.options, self.job.state)
 
     async def _take(self) -> None:
         frames, task = self._pending.popleft()

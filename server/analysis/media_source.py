@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from ipc.files import FileRef
 from ipc.messages import AudioRef, Target
+from server.analysis.audio_plan import SAMPLE_BYTES, Section
 from server.analysis.decode_windows import Sized, Window
-from server.analysis.planner import SAMPLE_BYTES, AudioWindow
 from server.children.decoder_client import DecoderClient
 from server.errors import Problem
 from server.frame_pool.pool import Entry, FramePool, Lease, TooLarge, Want
@@ -62,23 +62,30 @@ class MediaSource:
             yield lease, entries
 
     @asynccontextmanager
-    async def audio(self, window: AudioWindow) -> AsyncIterator[tuple[Lease, AudioRef]]:
-        """Lease the audio of the window; raises Problem (undecodable_video, no_audio_stream)."""
-        key = (self._digest, "audio", window.start_ms, window.end_ms)
-        with await self._lease([Want(key, window.capacity * SAMPLE_BYTES)]) as lease:
+    async def audio(
+        self, sections: Sequence[Section]
+    ) -> AsyncIterator[tuple[Lease, dict[int, AudioRef]]]:
+        """Lease decoded sections, by number; raises Problem (undecodable_video, …)."""
+        keys = [(self._digest, "audio", one.start_ms, one.end_ms) for one in sections]
+        sizes = [one.capacity * SAMPLE_BYTES for one in sections]
+        with await self._lease([Want(*want) for want in zip(keys, sizes, strict=True)]) as lease:
+            of_entry = dict(zip(lease.entries, sections, strict=True))
 
             async def fill(claimed: Sequence[Entry]) -> None:
-                decoded = await self._decoders.decode_audio(
-                    self._file, window.start_ms, window.end_ms, window.capacity, lease
-                )
-                self.decode_ms += decoded.decode_ms
-                claimed[0].fill(decoded.ref, "pyav")
+                for entry in claimed:
+                    one, offset = of_entry[entry], entry.slot.offset
+                    decoded = await self._decoders.decode_audio(
+                        self._file, one.start_ms, one.end_ms, offset, one.capacity, lease
+                    )
+                    self.decode_ms += decoded.decode_ms
+                    entry.fill(decoded.ref, "pyav")
 
             await self._settle(lease, fill)
-            self.engine = lease.entries[0].engine
-            ref = lease.entries[0].content
-            assert isinstance(ref, AudioRef)
-            yield lease, ref
+            refs = {}
+            for entry, one in of_entry.items():
+                assert isinstance(entry.content, AudioRef)
+                refs[one.number], self.engine = entry.content, entry.engine
+            yield lease, refs
 
     async def _lease(self, wants: Sequence[Want]) -> Lease:
         try:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ipc.messages import Audio, FrameRef, Frames, Gathered, MediaRange, VideoInfo
+from ipc.messages import FrameRef, Frames, Gathered, MediaRange, VideoInfo
+from server.analysis.audio_plan import AudioPlan
 from server.analysis.decode_windows import Sized, windows
 from server.analysis.events import Stream
 from server.analysis.job import Batches, Job
 from server.analysis.media_source import MediaSource
-from server.analysis.planner import AudioWindow, Chunk, FramePlan
+from server.analysis.planner import Chunk, FramePlan
 from server.children.dispatcher import Dispatcher
 from server.errors import Problem
 from server.frame_pool.pool import Entry, Lease
@@ -52,20 +53,22 @@ class Pipeline:
             _check_decoded(batches, plan)
             batches.job.engine, batches.job.decode_ms = self._source.engine, self._source.decode_ms
 
-    async def audio(self, job: Job, planned: Sequence[AudioWindow]) -> None:
-        """Analyse window after window; a worker's Problem is stored in the job.
+    async def audio(self, job: Job, plan: AudioPlan) -> None:
+        """Send the steps that the job's task asks for; a worker's Problem is stored in the job.
 
+        Sections stay leased from step to step; they are released before others are requested.
         Raises Problem if the audio cannot be decoded.
         """
         batches = Batches(job, self._dispatcher)
         try:
-            for window in planned:
-                if job.problem is not None:
-                    break
+            step = await batches.next_audio(plan.samples)
+            while step is not None:
                 await self._stream.room()
-                async with self._source.audio(window) as (lease, ref):
-                    await batches.send(Audio(ref), 0, lease, lease.entries)
-            await batches.finish()
+                sections = plan.sections(step.stretches)
+                async with self._source.audio(sections) as (lease, decoded):
+                    while step is not None and plan.sections(step.stretches) == sections:
+                        batches.send_audio(step, plan.cut(step.stretches, decoded), lease)
+                        step = await batches.next_audio(plan.samples)
         finally:
             await batches.abandon()
         job.engine, job.decode_ms = self._source.engine, self._source.decode_ms

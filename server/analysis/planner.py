@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ipc.arena import SAMPLE_RATE, slot_bytes
+from ipc.arena import slot_bytes
 from ipc.messages import MediaRange, VideoInfo
 from server.errors import Problem
 from server.settings import MB, Settings
-from server.tasks.task import AudioInput, FrameInput
+from server.tasks.task import FrameInput
 
 CHUNKS_IN_POOL = 8
 SAMPLED_FROM_INTERVAL = 8
-SAMPLE_BYTES = 2
-RESAMPLER_SLACK = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,6 @@ class FramePlan:
         for start in range(0, len(self.indices), self.chunk_frames):
             context = min(start, self.context)
             yield Chunk(self.indices[start - context : start + self.chunk_frames], context)
-
-
-@dataclass(frozen=True)
-class AudioWindow:
-    """A range of the audio."""
-
-    start_ms: float
-    end_ms: float
-
-    @property
-    def capacity(self) -> int:
-        """The maximum number of samples."""
-        return round((self.end_ms - self.start_ms) * SAMPLE_RATE / 1000) + RESAMPLER_SLACK
 
 
 def plan_frames(
@@ -113,19 +98,3 @@ def _scaled_size(height: int, width: int, longest_side: int | None) -> tuple[int
     if factor <= 1:
         return height, width
     return max(1, round(height / factor)), max(1, round(width / factor))
-
-
-def plan_audio(needs: AudioInput, span: MediaRange, settings: Settings) -> list[AudioWindow]:
-    """The range's audio, split into windows; raises Problem (no_audio_stream)."""
-    if span.audio_start_ms is None or span.audio_end_ms is None:
-        raise Problem("no_audio_stream", "The file has no audio stream.")
-    fitting = settings.frame_pool_mb * MB // CHUNKS_IN_POOL // SAMPLE_BYTES
-    fitting_ms = (fitting - RESAMPLER_SLACK) * 1000 / SAMPLE_RATE
-    length_ms = min(needs.window_ms, fitting_ms)
-    windows = []
-    start_ms = span.audio_start_ms
-    while start_ms < span.audio_end_ms:
-        end_ms = min(start_ms + length_ms, span.audio_end_ms)
-        windows.append(AudioWindow(start_ms, end_ms))
-        start_ms = end_ms
-    return windows

@@ -7,7 +7,7 @@ child starts to work on it. No deadline depends on a client's timeout: no client
 from __future__ import annotations
 
 from ipc.files import FileRef
-from ipc.messages import Frames, Subject
+from ipc.messages import Gathered, Subject
 
 READY_S = 90.0
 READY_WITH_PRELOAD_S = 1800.0  # models may have to be downloaded
@@ -29,9 +29,9 @@ def load_s(longest_request_s: float) -> float:
 
 
 def infer_s(subject: Subject, longest_request_s: float) -> float:
-    """Deadline for a batch; one of frames is short, a window of audio may take much longer."""
+    """Deadline for a batch of frames or of audio; the end of a fold may take much longer."""
     longest_s = longest_request_s + _AFTER_REQUEST_S
-    return min(_BATCH_S, longest_s) if isinstance(subject, Frames) else longest_s
+    return longest_s if isinstance(subject, Gathered) else min(_BATCH_S, longest_s)
 
 
 def probe_s(file: FileRef) -> float:

@@ -58,10 +58,15 @@ class DecoderClient:
         return reply
 
     async def decode_audio(
-        self, file: FileRef, start_ms: float, end_ms: float, capacity: int, lease: Lease
+        self,
+        file: FileRef,
+        start_ms: float,
+        end_ms: float,
+        offset: int,
+        capacity: int,
+        lease: Lease,
     ) -> AudioDecoded:
-        """Write audio into the only slot of `lease`; raises Problem (undecodable_video)."""
-        offset = lease.entries[0].slot.offset
+        """Write audio into a slot of `lease`, at `offset`; raises Problem (undecodable_video)."""
         message = DecodeAudio(next_id(), _request_id(), file, start_ms, end_ms, offset, capacity)
         deadline_s = deadlines.decode_audio_s(file, end_ms - start_ms)
         reply = await self._ask(file, message, deadline_s, lease)

@@ -16,7 +16,7 @@ PREROLL_S = 1.0
 
 
 def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
-    """Fill `out` with the audio in [start_ms, end_ms); return the number of samples.
+    """Fill `out` with the audio in [start_ms, end_ms), then zeros; return the number of samples.
 
     Raises child.TaskError (no_audio_stream, undecodable_video).
     """
@@ -39,6 +39,7 @@ def read_audio(path: str, start_ms: float, end_ms: float, out: Samples) -> int:
         raise TaskError(
             "undecodable_video", f"The audio cannot be read: {error.strerror}."
         ) from None
+    out[filled:] = 0
     return filled
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
+from ipc.arena import SAMPLE_RATE
 from ipc.messages import MediaRange, TaskSpec, VideoInfo
 from server.settings import Settings
 from server.tasks.response import Response
@@ -63,9 +64,24 @@ class FrameInput:
 
 @dataclass(frozen=True)
 class AudioInput:
-    """The audio, mono at 16 kHz, in windows of up to `window_ms` milliseconds."""
+    """The audio, mono at 16 kHz, in windows of up to `window_ms` milliseconds.
 
-    window_ms: float
+    A worker runs one window at a time, and other requests wait meanwhile: seconds of work are fair.
+    `Task.next_audio` may select other parts.
+    """
+
+    window_ms: float = 30_000.0
+
+
+Stretch = tuple[int, int]  # [start, end) in samples, from the start of the analysed audio
+
+
+@dataclass(frozen=True)
+class AudioStep:
+    """One message of a task that needs audio: its stretches, in order, and the worker's `Spec`."""
+
+    stretches: tuple[Stretch, ...]
+    spec: Any
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -124,13 +140,32 @@ class Task(ABC, Generic[OptionsT, StateT]):
         return options
 
     def task_spec(self, options: OptionsT, state: StateT) -> TaskSpec:
-        """The encoded spec, as messages carry it."""
-        encoded = msgspec.Raw(msgspec.msgpack.encode(self.spec(options, state)))
+        """The encoded spec of the next chunk."""
+        return self.encoded(options, self.spec(options, state))
+
+    def encoded(self, options: OptionsT, spec: Any) -> TaskSpec:
+        """A spec, as messages carry it."""
+        encoded = msgspec.Raw(msgspec.msgpack.encode(spec))
         return TaskSpec(self.name, self.model_key(options), encoded)
 
     def waits(self, options: OptionsT, state: StateT) -> bool:
         """Whether the next chunk's spec depends on results that have not arrived yet."""
         return False
+
+    def next_audio(
+        self, options: OptionsT, state: StateT, samples: int, sent: int
+    ) -> AudioStep | None:
+        """The next message of a task that needs audio, after `sent` others; may change `state`.
+
+        By default, the next window of the `samples` of audio. None means that the next message
+        depends on results that have not arrived yet, or, if all have arrived, that none follows.
+        What this method returns must not depend on when the results arrive.
+        """
+        needs = self.needs(options)
+        assert isinstance(needs, AudioInput)
+        window = max(1, round(needs.window_ms * SAMPLE_RATE / 1000))
+        start, end = sent * window, min((sent + 1) * window, samples)
+        return AudioStep(((start, end),), self.spec(options, state)) if start < end else None
 
     @abstractmethod
     def start(self) -> StateT:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ipc.results import Segment, Transcript
+from ipc.results import Segment
+from ipc.speech import LoudestFound, NextRead, Step, StepResult, WindowsRead
 from server.settings import Settings
 from server.tasks.response import Response
-from server.tasks.task import AudioInput, Language, Name, Options, Task
+from server.tasks.task import AudioInput, AudioStep, Language, Name, Options, Task
+from server.tasks.transcribe_steps import Filtered, Whole
 
-WINDOW_MS = 30 * 60 * 1000
 UNDETERMINED = "und"  # the code of ISO 639-2
 
 
@@ -34,11 +35,23 @@ class TranscribeResponse(Response, frozen=True, kw_only=True):
     segments: list[Segment]
 
 
-class State(msgspec.Struct):
-    """The detected language, and the segments so far."""
+class Spec(msgspec.Struct, frozen=True):
+    """What a worker needs; without a step, to load the model."""
 
+    model_name: str | None
+    language: str | None
+    word_timestamps: bool
+    step: Step | None
+
+
+class State(msgspec.Struct):
+    """The steps that are out, the language, the segments so far, and the folds of the steps."""
+
+    out: int = 0
     language: str | None = None
     segments: list[Segment] = []
+    filtered: Filtered = msgspec.field(default_factory=Filtered)
+    whole: Whole = msgspec.field(default_factory=Whole)
 
 
 class Transcribe(Task[TranscribeOptions, State]):
@@ -47,7 +60,7 @@ class Transcribe(Task[TranscribeOptions, State]):
     name = "transcribe"
     options = TranscribeOptions
     response = TranscribeResponse
-    result = Transcript
+    result = StepResult
     producer = "whisper"
     package = "openai-whisper"
     worker = "gpu_workers.tasks.transcribe"
@@ -59,8 +72,8 @@ class Transcribe(Task[TranscribeOptions, State]):
         )
 
     def needs(self, options: TranscribeOptions) -> AudioInput:
-        """All of the audio."""
-        return AudioInput(WINDOW_MS)
+        """All of the audio; `next_audio` selects the parts."""
+        return AudioInput()
 
     def weights(self, options: TranscribeOptions) -> tuple[str, ...]:
         """The checkpoint; Silero VAD's weights are part of its package."""
@@ -70,23 +83,41 @@ class Transcribe(Task[TranscribeOptions, State]):
         """One model per checkpoint."""
         return f"{self.name}/{options.model_name}"
 
-    def spec(self, options: TranscribeOptions, state: State) -> TranscribeOptions:
-        """The options; a detected language applies to all later windows."""
-        return msgspec.structs.replace(options, language=options.language or state.language)
+    def spec(self, options: TranscribeOptions, state: State, step: Step | None = None) -> Spec:
+        """A step; a detected language applies to all later ones."""
+        language = options.language or state.language
+        return Spec(options.model_name, language, options.word_timestamps, step)
 
-    def waits(self, options: TranscribeOptions, state: State) -> bool:
-        """Wait until the language is known; then windows run in parallel."""
-        return options.language is None and state.language is None
+    def next_audio(
+        self, options: TranscribeOptions, state: State, samples: int, sent: int
+    ) -> AudioStep | None:
+        """The next step with or without voice detection."""
+        language = options.language or state.language
+        if options.vad_filter:
+            asked = state.filtered.next(state.out, language, samples)
+        else:
+            asked = state.whole.next(state.out, samples)
+        if asked is None:
+            return None
+        state.out += 1
+        stretches, step = asked
+        return AudioStep(stretches, self.spec(options, state, step))
 
     def start(self) -> State:
         """No language, no segments."""
         return State()
 
-    def add(self, state: State, result: Transcript) -> Sequence[Segment]:
-        """Append the segments of the next window."""
-        state.language = state.language or result.language
-        state.segments += result.segments
-        return result.segments
+    def add(self, state: State, result: StepResult) -> Sequence[Segment]:
+        """Fold in the result of the oldest step that is out."""
+        state.out -= 1
+        if isinstance(result, WindowsRead | NextRead):
+            state.language = state.language or result.language
+        if isinstance(result, LoudestFound | NextRead):
+            items = state.whole.add(result)
+        else:
+            items = state.filtered.add(result)
+        state.segments += items
+        return items
 
     def fields(self, options: TranscribeOptions, state: State) -> dict[str, Any]:
         """The segments and their language."""

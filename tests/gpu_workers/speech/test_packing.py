@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from transcription import cut
 
 from gpu_workers.speech.packing import (
     LONGEST_PAUSE_SAMPLES,
@@ -67,7 +68,7 @@ def test_speech_goes_into_the_window_at_hand_if_it_fits() -> None:
 def test_a_window_is_its_speech_without_the_pauses() -> None:
     window = Window(((10, 20), (50, 55)))
     assert window.samples == 15
-    assert window.cut_from(torch.arange(100)).tolist() == [*range(10, 20), *range(50, 55)]
+    assert cut(window, torch.arange(100)).tolist() == [*range(10, 20), *range(50, 55)]
 
 
 def test_times_lead_back_to_the_sound() -> None:
@@ -109,4 +110,4 @@ def test_what_is_not_at_a_join_is_at_its_own_sample(
     assume(min(abs(sample - join) for join in window.joins) > PAD_SAMPLES)
     numbered = torch.arange(window.stretches[-1][1])
     start, end = window.span(sample / SECOND, sample / SECOND)
-    assert round(start * SECOND) == round(end * SECOND) == int(window.cut_from(numbered)[sample])
+    assert round(start * SECOND) == round(end * SECOND) == int(cut(window, numbered)[sample])

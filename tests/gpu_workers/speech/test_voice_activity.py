@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from clip_library import ClipLibrary, real
+from transcription import regions
 from whisper_audio import as_whisper, read_audio, silence
 
-from gpu_workers.speech.voice_activity import VoiceDetector
+from gpu_workers.speech.voice_activity import FRAMES_AT_ONCE, VoiceDetector
 from ipc.arena import SAMPLE_RATE
+from ipc.speech import VOICE_FRAME_SAMPLES, VoiceState
 
 HOUR = 3600 * SAMPLE_RATE
 
@@ -28,19 +31,19 @@ def spoken(request: pytest.FixtureRequest, clips: ClipLibrary) -> np.ndarray:
 
 
 def speech(voice: VoiceDetector, sound: np.ndarray, longest: int = HOUR) -> list[tuple[int, int]]:
-    return voice.speech(as_whisper(sound), longest)
+    return regions(voice, as_whisper(sound), longest)
 
 
-def share(regions: list[tuple[int, int]], sound: np.ndarray) -> float:
-    return sum(end - start for start, end in regions) / len(sound)
+def share(found: list[tuple[int, int]], sound: np.ndarray) -> float:
+    return sum(end - start for start, end in found) / len(sound)
 
 
 @pytest.mark.parametrize("name", ["spoken.flac", "spoken.m4a", *real("jfk.flac", "nasa_13013.mp4")])
 def test_speech_is_found(voice: VoiceDetector, clips: ClipLibrary, name: str) -> None:
     sound = read_audio(clips.path(name))
-    regions = speech(voice, sound)
-    assert share(regions, sound) > 0.7
-    assert speech(voice, sound) == regions
+    found = speech(voice, sound)
+    assert share(found, sound) > 0.7
+    assert speech(voice, sound) == found
 
 
 def test_silence_between_speeches_is_left_out(voice: VoiceDetector, spoken: np.ndarray) -> None:
@@ -63,12 +66,30 @@ def test_chances_are_those_of_the_packages_own_loop(
     package = silero_vad.load_silero_vad()
     sound = as_whisper(np.concatenate([spoken, silence(25), spoken[:54_321]]))
     wanted = package.audio_forward(sound[None], SAMPLE_RATE)[0].numpy()
-    np.testing.assert_allclose(voice.chances(sound), wanted, atol=1e-3)
-    regions = silero_vad.get_speech_timestamps(
+    np.testing.assert_allclose(voice.chances(sound)[0], wanted, atol=1e-3)
+    wanted_regions = silero_vad.get_speech_timestamps(
         sound, package, min_silence_duration_ms=2000, speech_pad_ms=400
     )
-    assert len(regions) >= 2
-    assert voice.speech(sound, HOUR) == [(region["start"], region["end"]) for region in regions]
+    assert len(wanted_regions) >= 2
+    assert regions(voice, sound, HOUR) == [(one["start"], one["end"]) for one in wanted_regions]
+
+
+@pytest.mark.parametrize("frames", [FRAMES_AT_ONCE, 3 * FRAMES_AT_ONCE, 100])
+def test_parts_of_the_audio_have_the_chances_of_the_whole(
+    voice: VoiceDetector, spoken: np.ndarray, frames: int
+) -> None:
+    audio = as_whisper(np.tile(spoken, 12))
+    parts, state = [], None
+    for part in torch.split(audio, frames * VOICE_FRAME_SAMPLES):
+        chances, state = voice.chances(part, state)
+        state = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=VoiceState)
+        parts.append(chances)
+    whole, _ = voice.chances(audio)
+    assert len(parts) > 1
+    if frames % FRAMES_AT_ONCE == 0:
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+    else:
+        np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
 
 
 def test_long_speech_is_cut_where_it_is_quiet(voice: VoiceDetector, spoken: np.ndarray) -> None:
@@ -81,7 +102,7 @@ def test_long_speech_is_cut_where_it_is_quiet(voice: VoiceDetector, spoken: np.n
     lengths = [end - start for start, end in pieces]
     assert max(lengths) <= longest
     assert min(lengths) >= longest // 6
-    chances = voice.chances(as_whisper(sound))
+    chances, _ = voice.chances(as_whisper(sound))
     for start, _ in pieces[1:]:
         assert chances[start // 512 - 4 : start // 512 + 5].mean() < 0.3 < chances.mean()
 

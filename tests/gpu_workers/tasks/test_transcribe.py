@@ -1,4 +1,4 @@
-"""Transcription against `whisper.transcribe` itself, on the same sound with the same weights."""
+"""Transcription against `whisper.transcribe` itself, on the same audio with the same weights."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ import pytest
 import torch
 import whisper
 from clip_library import ClipLibrary, real
+from transcription import cut, segments, transcribed, windows_of
 from whisper_audio import as_whisper, read_audio, silence
 
 from gpu_workers.model import InvalidSpec, Runtime
-from gpu_workers.out_of_memory import run
+from gpu_workers.speech.batch_transcription import read_windows
+from gpu_workers.speech.window_progress import Progress
 from gpu_workers.tasks import transcribe
 from gpu_workers.tasks.transcribe import Transcribe
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Audio, AudioRef
-from ipc.results import Segment, Transcript
+from ipc.messages import Audio
+from ipc.results import Segment
+from server.tasks import transcribe_steps
+from server.tasks.transcribe import TranscribeOptions
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
@@ -29,18 +33,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*tiktoken:ResourceWarning")
 
 TINY = "tiny.pt"
-SPEAKING = transcribe.Spec(TINY, "en", vad_filter=False)
-FILTERED = transcribe.Spec(TINY, None, vad_filter=True)
+LOAD = transcribe.Spec(TINY, None)
+SPEAKING = TranscribeOptions(model_name=TINY, language="en", vad_filter=False)
+FILTERED = TranscribeOptions(model_name=TINY)
 
 
 @pytest.fixture(scope="module")
 def model(weights_dir: Path) -> Transcribe:
-    return transcribe.load(SPEAKING, Runtime("cpu", "fp32", WeightsStore(weights_dir)))
+    return transcribe.load(LOAD, Runtime("cpu", "fp32", WeightsStore(weights_dir)))
 
 
 @pytest.fixture(scope="module")
 def reference(weights_dir: Path) -> whisper.Whisper:
-    """What `whisper.load_model("tiny")` gives where that file is Whisper's own."""
+    """The result of `whisper.load_model("tiny")` if the file were Whisper's own."""
     net = whisper.load_model(str(weights_dir / TINY), device="cpu")
     net.set_alignment_heads(whisper._ALIGNMENT_HEADS["tiny"])
     return net
@@ -58,21 +63,23 @@ def compressed_speech(request: pytest.FixtureRequest, clips: ClipLibrary) -> np.
     return read_audio(clips.path(request.param))
 
 
-def put(store: FrameStore, sound: np.ndarray, start_ms: float = 0.0) -> Audio:
-    ref = AudioRef(0, len(sound), start_ms)
-    store.view.audio(ref)[:] = sound
-    return Audio(ref)
+@pytest.fixture(scope="module")
+def talk(clips: ClipLibrary) -> np.ndarray:
+    """80 s of speech with pauses, the loudest of it late."""
+    one, other = (read_audio(clips.path(name)) for name in ("museum.flac", "village.flac"))
+    parts = [one // 3, silence(3), other // 3, silence(10), one, other[:100_003], silence(25)]
+    return np.concatenate(parts)
 
 
-def expected(net: whisper.Whisper, sound: np.ndarray, **options: Any) -> list[dict[str, Any]]:
-    samples = sound.astype(np.float32) / 32_768
+def expected(net: whisper.Whisper, audio: np.ndarray, **options: Any) -> list[dict[str, Any]]:
+    samples = audio.astype(np.float32) / 32_768
     options.setdefault("language", "en")
     return whisper.transcribe(net, samples, temperature=0, fp16=False, **options)["segments"]
 
 
-def assert_same(items: list[Segment], segments: list[dict[str, Any]], start_ms: float) -> None:
-    assert len(items) == len(segments) >= 10
-    for item, segment in zip(items, segments, strict=True):
+def assert_same(items: list[Segment], wanted: list[dict[str, Any]], start_ms: float) -> None:
+    assert len(items) == len(wanted) >= 10
+    for item, segment in zip(items, wanted, strict=True):
         assert item.text == segment["text"]
         assert item.start_ms == round(start_ms + segment["start"] * 1000)
         assert item.end_ms == round(start_ms + segment["end"] * 1000)
@@ -82,27 +89,51 @@ def assert_same(items: list[Segment], segments: list[dict[str, Any]], start_ms: 
 def test_same_as_whisper_and_twice_the_same(
     model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, speech: np.ndarray
 ) -> None:
-    subject = put(frame_store, speech, start_ms=1500.25)
-    result = run(model, SPEAKING, subject, frame_store.view)
+    result = transcribed(model, frame_store, speech, SPEAKING, start_ms=1500.25)
     assert result.language == "en"
     assert_same(result.segments, expected(reference, speech), 1500.25)
     assert all(item.words is None for item in result.segments)
-    assert run(model, SPEAKING, subject, frame_store.view) == result
+    again = transcribed(model, frame_store, speech, SPEAKING, start_ms=1500.25)
+    assert segments(again) == result.segments
 
 
+@pytest.mark.parametrize("language", ["en", None])
+def test_many_windows_are_those_of_whisper_on_all_of_the_audio(
+    model: Transcribe,
+    reference: whisper.Whisper,
+    frame_store: FrameStore,
+    talk: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    language: str | None,
+) -> None:
+    """The text so far is the prompt of each window, and the loudest part is not in the first."""
+    monkeypatch.setattr(transcribe_steps, "LOUDEST_SAMPLES", 10 * 16_000)
+    options = msgspec.structs.replace(SPEAKING, language=language)
+    result = transcribed(model, frame_store, talk, options)
+    wanted = whisper.transcribe(
+        reference, as_whisper(talk), temperature=0, fp16=False, language=language
+    )
+    assert len({segment["seek"] for segment in wanted["segments"]}) >= 3
+    assert result.language == wanted["language"]
+    assert_same(result.segments, wanted["segments"], 0.0)
+
+
+@pytest.mark.parametrize("long", [False, True])
 def test_words_are_whispers_own(
     model: Transcribe,
     reference: whisper.Whisper,
     frame_store: FrameStore,
     compressed_speech: np.ndarray,
+    talk: np.ndarray,
+    long: bool,
 ) -> None:
-    sound = compressed_speech
-    spec = transcribe.Spec(TINY, "en", vad_filter=False, word_timestamps=True)
-    items = run(model, spec, put(frame_store, sound), frame_store.view).segments
-    segments = expected(reference, sound, word_timestamps=True)
-    assert_same(items, segments, 0.0)
+    audio = talk if long else compressed_speech
+    options = msgspec.structs.replace(SPEAKING, word_timestamps=True)
+    items = segments(transcribed(model, frame_store, audio, options))
+    wanted_segments = expected(reference, audio, word_timestamps=True)
+    assert_same(items, wanted_segments, 0.0)
     words = [word for item in items for word in item.words]
-    wanted = [word for segment in segments for word in segment["words"]]
+    wanted = [word for segment in wanted_segments for word in segment["words"]]
     assert len(words) == len(wanted) >= 10
     for word, want in zip(words, wanted, strict=True):
         assert word.text == want["word"]
@@ -113,19 +144,63 @@ def test_words_are_whispers_own(
         assert word.confidence == pytest.approx(want["probability"], abs=1e-4)
 
 
+@pytest.mark.parametrize("missing", [0, 7, 200_000])
+def test_audio_that_ends_early_is_that_of_the_file(
+    model: Transcribe,
+    reference: whisper.Whisper,
+    frame_store: FrameStore,
+    speech: np.ndarray,
+    missing: int,
+) -> None:
+    claimed = len(speech) + missing
+    result = transcribed(model, frame_store, speech, SPEAKING, announced=claimed)
+    assert_same(result.segments, expected(reference, speech), 0.0)
+    filtered = transcribed(model, frame_store, speech, FILTERED, announced=claimed)
+    assert segments(filtered) == segments(transcribed(model, frame_store, speech, FILTERED))
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_filtered_speech_is_that_of_one_call_on_all_of_the_audio(
+    model: Transcribe,
+    reference: whisper.Whisper,
+    frame_store: FrameStore,
+    talk: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    words: bool,
+) -> None:
+    """Several messages for voice detection and for Whisper, on one worker and on three."""
+    audio = np.concatenate([talk, talk[40_000:]])
+    options = msgspec.structs.replace(FILTERED, word_timestamps=words)
+    monkeypatch.setattr(transcribe_steps, "WINDOWS_AT_ONCE", 2)
+    whole = segments(transcribed(model, frame_store, audio, options))
+    assert len(whole) >= 30
+    monkeypatch.setattr(transcribe_steps, "VOICE_SAMPLES", 1024 * 512)
+    one, three = (
+        transcribed(model, frame_store, audio, options, workers=workers) for workers in (1, 3)
+    )
+    assert msgspec.json.encode(one.segments) == msgspec.json.encode(whole)
+    assert msgspec.json.encode(three.segments) == msgspec.json.encode(whole)
+    assert three.language == one.language
+    progresses = [Progress(window) for window in windows_of(model._voice, as_whisper(audio))]
+    assert len(progresses) > 2
+    while batch := [one for one in progresses if one.unfinished]:
+        pairs = [(one, cut(one.window, as_whisper(audio))) for one in batch]
+        read_windows(reference, pairs, language=one.language, word_timestamps=words, half=False)
+    wanted = [segment for progress in progresses for segment in progress.segments]
+    assert_same(whole, wanted, 0.0)
+
+
 def test_filtered_speech_is_where_somebody_speaks(
     model: Transcribe,
     frame_store: FrameStore,
     speech: np.ndarray,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    parts = [silence(4), speech, silence(10), speech[: 5 * 16_000 + 77], silence(3)]
-    sound = np.concatenate(parts)
-    subject = put(frame_store, sound, start_ms=250.5)
-    spec = transcribe.Spec(TINY, None, vad_filter=True, word_timestamps=True)
-    result = run(model, spec, subject, frame_store.view)
+    audio = np.concatenate([silence(4), speech, silence(10), speech[: 5 * 16_000 + 77], silence(3)])
+    options = msgspec.structs.replace(FILTERED, word_timestamps=True)
+    result = transcribed(model, frame_store, audio, options, start_ms=250.5)
     assert result.language in whisper.tokenizer.LANGUAGES
-    assert len(result.segments) >= 8
+    assert len(result.segments) >= 10
     spoken = [(4000, 15_000), (25_000, 30_000)]
     for item in result.segments:
         for times in (item, *item.words):
@@ -133,9 +208,8 @@ def test_filtered_speech_is_where_somebody_speaks(
             for ms in (times.start_ms - 250, times.end_ms - 250):
                 assert any(start - 500 <= ms <= end + 500 for start, end in spoken)
     assert any(item.start_ms > 24_000 for item in result.segments)
-    assert msgspec.json.encode(run(model, spec, subject, frame_store.view)) == msgspec.json.encode(
-        result
-    )
+    again = transcribed(model, frame_store, audio, options, start_ms=250.5)
+    assert msgspec.json.encode(again) == msgspec.json.encode(result)
     assert capfd.readouterr() == ("", "")
 
 
@@ -145,12 +219,12 @@ def test_the_language_is_that_of_the_speech(
     frame_store: FrameStore,
     compressed_speech: np.ndarray,
 ) -> None:
-    sound = np.concatenate([silence(40), compressed_speech])
-    windows = model.preprocess(FILTERED, put(frame_store, sound), frame_store.view).windows
-    heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(windows[0].cut_from(as_whisper(sound))))
+    audio = np.concatenate([silence(40), compressed_speech])
+    window = windows_of(model._voice, as_whisper(audio))[0]
+    heard = whisper.pad_or_trim(whisper.log_mel_spectrogram(cut(window, as_whisper(audio))))
     _, odds = reference.detect_language(heard[:, :3000])
-    assert windows[0].stretches[0][0] > 39 * 16_000
-    result = run(model, FILTERED, put(frame_store, sound), frame_store.view)
+    assert window.stretches[0][0] > 39 * 16_000
+    result = transcribed(model, frame_store, audio, FILTERED)
     assert result.language == max(odds, key=odds.get)
 
 
@@ -161,47 +235,44 @@ def test_where_nobody_speaks_whisper_is_not_asked(
     monkeypatch: pytest.MonkeyPatch,
     language: str | None,
 ) -> None:
-    monkeypatch.delattr(whisper, "transcribe")
     monkeypatch.setattr(model._whisper.encoder, "forward", None)
     noise = np.random.default_rng(0).integers(-20, 21, 3 * 16_000).astype(np.int16)
-    filtered = transcribe.Spec(TINY, language, vad_filter=True)
-    for sound in (np.zeros_like(noise), noise, noise[:0]):
-        result = run(model, filtered, put(frame_store, sound), frame_store.view)
-        assert result == Transcript(language, [])
-    unfiltered = transcribe.Spec(TINY, language, vad_filter=False)
-    result = run(model, unfiltered, put(frame_store, noise[:0]), frame_store.view)
-    assert result == Transcript(language, [])
+    filtered = msgspec.structs.replace(FILTERED, language=language)
+    for audio in (np.zeros_like(noise), noise, noise[:0]):
+        result = transcribed(model, frame_store, audio, filtered)
+        assert (result.language, segments(result)) == (None, [])
+    unfiltered = msgspec.structs.replace(filtered, vad_filter=False)
+    for announced in (0, 48_000):
+        result = transcribed(model, frame_store, noise[:0], unfiltered, announced=announced)
+        assert (result.language, segments(result)) == (None, [])
 
 
 def test_a_language_whisper_does_not_know_is_named(
     model: Transcribe, frame_store: FrameStore
 ) -> None:
-    spec = transcribe.Spec(TINY, "klingon", vad_filter=True)
-    subject = put(frame_store, np.zeros(16_000, np.int16))
+    spec = transcribe.Spec(TINY, "klingon")
     with pytest.raises(InvalidSpec, match=r"tiny\.pt .* klingon; allowed are en, zh"):
-        model.preprocess(spec, subject, frame_store.view)
-    assert issubclass(InvalidSpec, InvalidSpec)
+        model.preprocess(spec, Audio((), 0, 0.0), frame_store.view)
 
 
 def test_an_english_model_knows_english_only(tmp_path: Path, frame_store: FrameStore) -> None:
     dims = whisper.ModelDimensions(80, 1500, 64, 1, 1, 51_864, 448, 64, 1, 1)
     state = whisper.model.Whisper(dims).state_dict()
     torch.save({"dims": vars(dims), "model_state_dict": state}, tmp_path / "own.en.pt")
-    spec = transcribe.Spec("own.en.pt", "de", vad_filter=True)
+    spec = transcribe.Spec("own.en.pt", "de")
     model = transcribe.load(spec, Runtime("cpu", "fp32", WeightsStore(tmp_path)))
-    subject = put(frame_store, np.zeros(16_000, np.int16))
     with pytest.raises(InvalidSpec, match=r"cannot transcribe de; allowed are en\."):
-        model.preprocess(spec, subject, frame_store.view)
+        model.preprocess(spec, Audio((), 0, 0.0), frame_store.view)
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_half_precision_on_a_gpu_says_nearly_the_same(
     model: Transcribe, weights_dir: Path, frame_store: FrameStore, speech: np.ndarray
 ) -> None:
-    on_gpu = transcribe.load(SPEAKING, Runtime("cuda:0", "fp16", WeightsStore(weights_dir)))
-    subject = put(frame_store, speech)
-    items = run(on_gpu, SPEAKING, subject, frame_store.view).segments
-    wanted = run(model, SPEAKING, subject, frame_store.view).segments
+    on_gpu = transcribe.load(LOAD, Runtime("cuda:0", "fp16", WeightsStore(weights_dir)))
+    items = segments(transcribed(on_gpu, frame_store, speech, SPEAKING))
+    wanted = segments(transcribed(model, frame_store, speech, SPEAKING))
     same = {item.text for item in items} & {item.text for item in wanted}
     assert on_gpu.info.precision == "fp16"
     assert len(same) >= len(wanted) / 2

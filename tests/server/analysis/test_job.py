@@ -9,17 +9,61 @@ from typing import Any
 import msgspec
 
 from ipc.messages import Audio, AudioRef, ModelInfo, Subject, TaskSpec
-from ipc.results import Segment, Transcript
+from ipc.results import Segment
 from server.analysis.events import Event, Partial, Progress
 from server.analysis.job import Batches, Job
 from server.children.dispatcher import Outcome, Route
 from server.errors import Problem
 from server.frame_pool.pool import FramePool, Lease, Want
 from server.tasks.registry import installed
+from server.tasks.task import AudioInput, AudioStep, Options, Task
 from server.tasks.transcribe import TranscribeOptions
 
 MODEL = ModelInfo("base", None, False, "cpu", "fp32", {})
 WINDOWS = 4
+AUDIO = Audio((AudioRef(0, 1, 0.0),), 1, 0.0)
+
+
+class Transcript(msgspec.Struct):
+    """One window's language, if it has any, and its segments."""
+
+    language: str | None
+    segments: list[Segment]
+
+
+class WindowOptions(Options, frozen=True):
+    """`language` None means detection."""
+
+    language: str | None = None
+
+
+class Windows(Task[WindowOptions, Transcript]):
+    """A task of windows that wait until one of them has told the language."""
+
+    name = "windows"
+    options = WindowOptions
+    result = Transcript
+    worker = "none"
+
+    def needs(self, options: WindowOptions) -> AudioInput:
+        return AudioInput(window_ms=1000.0)
+
+    def spec(self, options: WindowOptions, state: Transcript) -> WindowOptions:
+        return WindowOptions(language=options.language or state.language)
+
+    def waits(self, options: WindowOptions, state: Transcript) -> bool:
+        return options.language is None and state.language is None
+
+    def start(self) -> Transcript:
+        return Transcript(None, [])
+
+    def add(self, state: Transcript, result: Transcript) -> list[Segment]:
+        state.language = state.language or result.language
+        state.segments += result.segments
+        return result.segments
+
+    def fields(self, options: WindowOptions, state: Transcript) -> dict[str, Any]:
+        return {"language": state.language}
 
 
 class HeldDispatcher:
@@ -47,21 +91,23 @@ class HeldDispatcher:
 Script = Callable[[Job, Batches, HeldDispatcher, Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
-def transcribe(script: Script, language: str | None = None) -> tuple[Job, list[Event]]:
-    """Run a script on a transcription; each `send` sends one more window."""
+def run_windows(
+    script: Script, language: str | None = None, workers: int = 1
+) -> tuple[Job, list[Event]]:
+    """Run a script on a job; each `send` sends one more window."""
     events: list[Event] = []
 
     async def main() -> Job:
-        options = TranscribeOptions(model_name="base", language=language)
-        route = Route(frozenset({"worker-0"}), 60.0)
-        job = Job(installed()["transcribe"], options, route, MODEL, events.append)
+        options = WindowOptions(language=language)
+        route = Route(frozenset(f"worker-{i}" for i in range(workers)), 60.0)
+        job = Job(Windows(), options, route, MODEL, events.append)
         dispatcher = HeldDispatcher()
         batches = Batches(job, dispatcher)  # type: ignore[arg-type]
         pool = FramePool(1 << 20)
 
         async def send() -> None:
             with await pool.lease([Want(("audio", batches.sent), 4096)]) as lease:
-                await batches.send(Audio(AudioRef(0, 1, 0.0)), 0, lease, lease.entries)
+                await batches.send(AUDIO, 0, lease, lease.entries)
 
         try:
             await asyncio.wait_for(script(job, batches, dispatcher, send), 10)
@@ -89,7 +135,7 @@ def test_windows_run_in_parallel_and_are_folded_in_order() -> None:
             workers.answer(number, "en")
         await batches.finish()
 
-    job, events = transcribe(script, language="en")
+    job, events = run_windows(script, language="en")
     assert [segment.text for segment in job.state.segments] == [" 0", " 1", " 2", " 3"]
     partial = [item for event in events if isinstance(event, Partial) for item in event.items]
     assert partial == job.state.segments
@@ -118,16 +164,55 @@ def test_later_windows_wait_until_one_has_told_the_language() -> None:
         await batches.finish()
         assert [spec["language"] for spec in workers.specs] == [None, None, "de", "de"]
 
-    job, _ = transcribe(script)
+    job, _ = run_windows(script)
     assert job.task.fields(job.options, job.state)["language"] == "de"
 
 
 def test_the_language_of_silence_is_undetermined() -> None:
+    task = installed()["transcribe"]
+    fields = task.fields(TranscribeOptions(), task.start())
+    assert fields == {"language": "und", "segments": []}
+
+
+def test_audio_goes_out_window_by_window_one_per_worker() -> None:
+    """So that another request waits for the windows at work, and for no queue of them."""
+    steps: list[AudioStep] = []
+
     async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        async def windows() -> None:
+            pool = FramePool(1 << 20)
+            while (step := await batches.next_audio(5 * 16_000 + 8)) is not None:
+                steps.append(step)
+                with await pool.lease([Want("audio", 4096)]) as lease:
+                    batches.send_audio(step, AUDIO, lease)
+
+        sending = asyncio.create_task(windows())
+        for number in range(6):
+            await turn()
+            assert len(workers.replies) == min(number + 2, 6)
+            workers.answer(number, "en")
+        await sending
+
+    job, _ = run_windows(script, language="en", workers=2)
+    starts = [step.stretches[0] for step in steps]
+    assert starts[0] == (0, 16_000)
+    assert starts[-1] == (80_000, 80_008)
+    assert [segment.text for segment in job.state.segments] == [f" {i}" for i in range(6)]
+
+
+def test_a_step_that_waits_is_asked_for_again_after_each_result() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        await send()
+        step = asyncio.create_task(batches.next_audio(5 * 16_000))
+        await turn()
+        assert not step.done()
+        workers.answer(0, "de")
+        found = await step
+        assert found is not None
+        assert found.spec.language == "de"
         await batches.finish()
 
-    job, _ = transcribe(script)
-    assert job.task.fields(job.options, job.state) == {"language": "und", "segments": []}
+    run_windows(script, workers=2)
 
 
 def test_a_problem_ends_the_job_and_releases_its_slots() -> None:
@@ -141,6 +226,6 @@ def test_a_problem_ends_the_job_and_releases_its_slots() -> None:
         await send()
         assert batches.sent == sent
 
-    job, _ = transcribe(script, language="en")
+    job, _ = run_windows(script, language="en")
     assert job.problem is not None
     assert job.problem.code == "no_worker_ready"

@@ -9,15 +9,14 @@ import msgspec
 import pytest
 
 from ipc.messages import MediaRange, VideoInfo
-from server.analysis.planner import plan_audio, plan_frames
+from server.analysis.planner import plan_frames
 from server.errors import Problem
 from server.settings import MB, Settings, from_environ
 from server.tasks.registry import installed
-from server.tasks.task import AudioInput, FrameInput
+from server.tasks.task import FrameInput
 
 VIDEO = VideoInfo(1920, 1080, 30.0, 9000, 300_000)
 SCENES = installed()["scenes"].needs(installed()["scenes"].options())
-HALF_HOURS = AudioInput(30 * 60 * 1000)
 WHOLE = MediaRange(0, 9000, 0.0, 300_000.0, 0.0, 300_000.0)
 
 
@@ -67,19 +66,3 @@ def test_frames_too_large_are_refused_with_the_limit(settings: Settings) -> None
     roomy = msgspec.structs.replace(settings, max_frame_pixels=10**9)
     with pytest.raises(Problem, match="FRAME_POOL_MB"):
         plan_frames(FrameInput(30, 8), huge, WHOLE, roomy)
-
-
-def test_long_sound_is_cut_into_windows_that_fit(settings: Settings) -> None:
-    span = MediaRange(0, 0, 0.0, 0.0, 1000.0, 3 * 3_600_000.0)
-    windows = plan_audio(HALF_HOURS, span, settings)
-    assert windows[0].start_ms == 1000.0
-    assert windows[-1].end_ms == 3 * 3_600_000.0
-    for before, after in itertools.pairwise(windows):
-        assert before.end_ms == after.start_ms
-    assert all(window.capacity * 2 * 8 <= 256 * MB for window in windows)
-
-
-def test_no_sound_is_a_422(settings: Settings) -> None:
-    with pytest.raises(Problem) as refusal:
-        plan_audio(HALF_HOURS, MediaRange(0, 9, 0.0, 300.0, None, None), settings)
-    assert refusal.value.code == "no_audio_stream"

@@ -84,11 +84,11 @@ def test_text_is_the_same_with_two_workers(server: Server, two_workers: Server, 
 def test_speech_is_the_same_with_two_workers(
     server: Server, two_workers: Server, long_audio: Path
 ) -> None:
+    """Whether a second worker takes part depends on load; test_job.py has two take turns."""
     found = both(server, two_workers, "transcribe", long_audio, language="en")
     starts = [segment["start_ms"] for segment in found["segments"]]
     assert starts == sorted(starts)
     assert starts[0] < SECOND_WINDOW_MS < starts[-1]
-    assert both_have(two_workers, "transcribe/tiny")
 
 
 def test_ocr_without_a_gpu_runs_on_the_worker_whose_device_is_the_cpu(
