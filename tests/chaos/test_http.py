@@ -29,6 +29,7 @@ from traffic import Undisturbed, alive, at_once, chaos_server, check_whole, judg
 
 MOST_GROWTH_MB = 64
 IDLE = min(2000, max(200, COUNT))
+SAME_LOOKS = 50
 PIPELINED = 50
 UPLOAD = PART % (b"file", bytes(MB))
 
@@ -65,6 +66,18 @@ def rss_mb(server: Server) -> int:
     found = re.search(r"RssAnon:\s+(\d+) kB", status)
     assert found is not None
     return int(found.group(1)) // 1024
+
+
+def settled_files(server: Server) -> int:
+    """How many files are open once the connections of earlier requests are closed."""
+    counts = [open_files(server)]
+
+    def same_again() -> bool:
+        counts.append(open_files(server))
+        return len(counts) >= SAME_LOOKS and len(set(counts[-SAME_LOOKS:])) == 1
+
+    until(server, same_again)
+    return counts[-1]
 
 
 def open_files(server: Server) -> int:
@@ -174,7 +187,7 @@ def test_idle_connections(server: Server, new_table: Callable[[str], Table]) -> 
     table = new_table("HTTP: idle connections")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 3 * IDLE)), hard))
-    before = open_files(server)
+    before = settled_files(server)
     starts = [b"", head()[:30], post(b"{", length=1000)]
     with many_connections(server, IDLE) as connections:
         for number, connection in enumerate(connections):
