@@ -26,8 +26,7 @@ VIDEO = bytes(range(256)) * 1000 + b"\r\n--" * 500
 TYPE = "multipart/form-data; boundary=edge"
 OPEN_BOTH = """
 import sys, av, decord
-with av.open(sys.argv[1]) as container:
-    print(sum(1 for _ in container.decode(video=0)))
+print(sum(1 for _ in av.open(sys.argv[1]).decode(video=0)))
 print(len(decord.VideoReader(sys.argv[1])))
 """
 
