@@ -21,6 +21,8 @@ READ_BYTES = 1 << 20
 # What a codec reports about damaged data; also of a frame that is larger than it may be.
 DAMAGE = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)
 LARGEST_PIXELS = 8192 * 8192
+# Metadata in another encoding than UTF-8 is no reason to refuse a video: PyAV 19 has no such error.
+LENIENT = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
@@ -42,8 +44,7 @@ def is_read_error(error: av.FFmpegError, path: str) -> bool:
 
 def open_container(path: str) -> av.container.InputContainer:
     """Open a file for demuxing; raises av.FFmpegError if it is not a media container."""
-    # Metadata in another encoding than UTF-8 is no reason to refuse a video.
-    return av.open(path, options=OPTIONS, metadata_errors="replace")
+    return av.open(path, options=OPTIONS, **LENIENT)
 
 
 def limit_frame_size(stream: av.VideoStream) -> None:

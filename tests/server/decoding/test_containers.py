@@ -61,7 +61,5 @@ def test_metadata_that_is_not_utf8_is_no_reason_to_refuse(tmp_path: Path) -> Non
         for packet in (*stream.encode(av.VideoFrame(64, 64, "yuv420p")), *stream.encode(None)):
             container.mux(packet)
     path.write_bytes(path.read_bytes().replace(b"caf______", b"caf\xe9\xff\xfe\xd5\xc0!"))
-    with pytest.raises(UnicodeDecodeError):
-        av.open(str(path))
     with open_container(str(path)) as container:
         assert container.metadata["title"].startswith("caf")
