@@ -113,6 +113,7 @@ def run_windows(
             await asyncio.wait_for(script(job, batches, dispatcher, send), 10)
         finally:
             await batches.abandon()
+        await turn()  # the callbacks that release slots run
         assert pool.leased == 0
         return job
 
