@@ -17,6 +17,7 @@ from starlette.responses import Response
 from ipc import logs
 from ipc.arena import sweep
 from server.children import child_specs
+from server.cuda_devices import DriverFailed
 from server.errors import Problem
 from server.http.middleware import ApiKey, RequestContext
 from server.http.rendering import problem_response
@@ -49,6 +50,7 @@ def create_app(
     logs.configure("front", settings.log_level)
     if swept:
         log.warning("swept what a dead front left in /dev/shm", extra={"names": swept})
+    log.info("devices", extra={"devices": settings.devices, "ids": settings.cuda_ids})
     service = Service(settings, worker_entry)
     middleware = [Middleware(RequestContext, metrics=service.metrics)]
     if settings.api_key:
@@ -71,7 +73,7 @@ def create_app(
 def _checked() -> Settings:
     try:
         settings = from_environ(os.environ, tuple(installed()))
-    except (BadSetting, BadTask) as error:
+    except (BadSetting, BadTask, DriverFailed) as error:
         raise SystemExit(f"eioku-ml: {error}") from None
     if settings.require_gpu and not settings.has_cuda:
         raise SystemExit(

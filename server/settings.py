@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_gpu: bool
     log_level: str
     devices: tuple[str, ...]
+    cuda_ids: dict[str, str]
+    """The id of each CUDA device in `devices`, as in CUDA_VISIBLE_DEVICES."""
     decode_processes: int
     frame_pool_mb: int
     media_roots: tuple[str, ...]
@@ -61,10 +63,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings:
-    """Read all variables or their defaults; raises BadSetting. `tasks` are the installed ones."""
+    """Read all variables or their defaults; `tasks` are the installed ones.
+
+    Raises BadSetting, or DriverFailed if a CUDA device is wanted and the driver does not work.
+    """
     env = _Environ(environ)
     cores = available_cpus()
-    devices = env.get("DEVICES", "auto", _devices)
+    visible = env.get("CUDA_VISIBLE_DEVICES", "", _text)
+    chosen = env.get("DEVICES", "auto", _devices(visible))
+    devices = tuple(name for name, _ in chosen)
     on_cuda = any(device != "cpu" for device in devices)
     return Settings(
         host=env.get("HOST", "127.0.0.1", _text),
@@ -74,6 +81,7 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         require_gpu=env.get("REQUIRE_GPU", "false", _flag),
         log_level=env.get("LOG_LEVEL", "INFO", _one_of(LOG_LEVELS, str.upper)),
         devices=devices,
+        cuda_ids={name: device_id for name, device_id in chosen if device_id},
         decode_processes=env.get(
             "DECODE_PROCESSES",
             str(min(MOST_DECODERS, max(2, cores // 2))),
@@ -152,19 +160,24 @@ def _some_of(tasks: Collection[str]) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
-def _devices(value: str) -> tuple[str, ...]:
-    visible = cuda_devices()
-    if value.strip().lower() == "auto":
-        return visible or ("cpu",)
-    names = tuple(part.strip().lower() for part in value.split(","))
-    for name in names:
-        if name != "cpu" and name not in visible:
-            found = ", ".join(visible) or "no CUDA device is visible"
-            raise ValueError(
-                f"there is no device {name!r}; it must be auto, or a list of cpu and cuda:N "
-                f"(found: {found})"
-            )
-    return names
+def _devices(visible: str) -> Callable[[str], list[tuple[str, str]]]:
+    """The name and the id of each device; a CPU has no id. The driver is asked only if needed."""
+
+    def parse(value: str) -> list[tuple[str, str]]:
+        names = [part.strip().lower() for part in value.split(",")]
+        found = {} if set(names) == {"cpu"} else cuda_devices(visible)
+        if names == ["auto"]:
+            return list(found.items()) or [("cpu", "")]
+        for name in names:
+            if name != "cpu" and name not in found:
+                listed = ", ".join(found) or "no CUDA device is visible"
+                raise ValueError(
+                    f"there is no device {name!r}; it must be auto, or a list of cpu and cuda:N "
+                    f"(found: {listed})"
+                )
+        return [(name, found.get(name, "")) for name in names]
+
+    return parse
 
 
 def _folders(value: str) -> tuple[str, ...]:

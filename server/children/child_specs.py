@@ -9,7 +9,6 @@ from ipc.config import DecoderConfig, WorkerConfig
 from ipc.messages import TaskSpec
 from server.children import deadlines
 from server.children.supervisor import ChildSpec
-from server.cuda_devices import cuda_visible_devices
 from server.settings import Settings
 from server.tasks.registry import AnyTask, installed
 from server.tasks.task import Options, RunsOn
@@ -54,7 +53,7 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
     config = WorkerConfig(
         arena=arena,
         device=device,
-        cuda_visible_devices=cuda_visible_devices(device),
+        cuda_visible_devices="" if device == "cpu" else settings.cuda_ids[device],
         precision=_precision(settings, device),
         threads=_threads(settings, device),
         model_cache_dir=settings.model_cache_dir,

@@ -17,7 +17,8 @@ from server.tasks.task import RunsOn
 def settings(*devices: str) -> Settings:
     """The defaults, with devices that need not be there."""
     normal = from_environ({"DEVICES": "cpu", "FRAME_POOL_MB": "64"}, tuple(installed()))
-    return msgspec.structs.replace(normal, devices=devices, gpu_concurrency=3)
+    ids = {name: f"GPU-{name}" for name in devices if name != "cpu"}
+    return msgspec.structs.replace(normal, devices=devices, cuda_ids=ids, gpu_concurrency=3)
 
 
 def may_run(task: str, devices: tuple[str, ...], **fields: Any) -> set[str]:
@@ -65,6 +66,14 @@ def test_every_eligible_worker_is_started_on_its_device() -> None:
     for runs_on in RunsOn:
         assert set(eligible_workers(runs_on, mixed)) <= set(specs)
     assert {spec.capacity for spec in specs.values()} == {3}
+
+
+def test_a_worker_sees_its_device_alone_by_its_id() -> None:
+    specs = workers(settings("cuda:1", "cpu", "cuda:0"), "arena")
+    seen = {spec.name: spec.config.cuda_visible_devices for spec in specs}
+    assert seen == {"worker-0": "GPU-cuda:1", "worker-1": "", "worker-2": "GPU-cuda:0"} | {
+        "cpu-worker": ""
+    }
 
 
 def threads(*devices: str, cores: int) -> list[int]:
