@@ -70,7 +70,11 @@ def warm_up(config: WorkerConfig) -> str:
         return "cpu"
     torch.backends.cudnn.allow_tf32 = False  # fp32 must not become TF32
     torch.backends.cudnn.deterministic = True
-    torch.zeros(1, device="cuda:0")
+    try:
+        torch.zeros(1, device="cuda:0")
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
+        which = f"{config.device} ({config.cuda_visible_devices})"
+        raise RuntimeError(f"{which} cannot be used: {error}") from error
     return torch.cuda.get_device_name(0)
 
 

@@ -34,7 +34,7 @@ class Endpoint(Generic[Request]):
         self._cancelled: set[int] = set()
 
     def open(self, accepts: Any) -> None:
-        """Prepare to decode requests of the union `accepts`. Call once, in the child."""
+        """Prepare to decode requests of the union `accepts`. Call it before any thread starts."""
         self._decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(accepts)
         self._encoder = msgspec.msgpack.Encoder()
         self._lock = threading.Lock()

@@ -15,10 +15,11 @@ from typing import Any
 
 from ipc import logs, malloc
 from ipc.channel import Endpoint
-from ipc.messages import Failed, FromChild, Heartbeat, Infer, Load, Ready, Stop, activity
+from ipc.messages import Crashed, Failed, FromChild, Heartbeat, Infer, Load, Ready, Stop, activity
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
+LONGEST_SUMMARY = 500
 CANCELLED = "cancelled"  # not a code of the API: no client is left to get it
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,16 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     malloc.keep_freed()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     module, function = entry.split(":")
-    getattr(importlib.import_module(module), function)(endpoint, config)
+    endpoint.open(Any)  # the entry point opens it again; until then it can report a crash
+    code = 0
+    try:
+        getattr(importlib.import_module(module), function)(endpoint, config)
+    except Exception as error:
+        log.exception("child failed")
+        endpoint.send(Crashed(_summary(error)))
+        code = 1
     logging.shutdown()
-    os._exit(0)  # nothing to save, and an orderly shutdown of torch takes seconds
+    os._exit(code)  # nothing to save, and an orderly shutdown of torch takes seconds
 
 
 def serve(
@@ -92,6 +100,12 @@ def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         log.debug("request answered", extra={"activity": activity(request), "ms": elapsed_ms})
         logs.request_id.set(None)
+
+
+def _summary(error: Exception) -> str:
+    """The first line of an exception's message, after its type."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:LONGEST_SUMMARY]
 
 
 def _internal_error(request: Any) -> str:

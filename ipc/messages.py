@@ -185,6 +185,12 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
     models: dict[str, str] = {}
 
 
+class Crashed(msgspec.Struct, frozen=True, tag=True):
+    """The child ends, because of an exception outside its requests; `reason` is one line."""
+
+    reason: str
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The request failed: `code` is an API error code, `detail` a sentence.
 
@@ -271,4 +277,6 @@ class AudioDecoded(msgspec.Struct, frozen=True, tag=True):
     decode_ms: float
 
 
-FromChild = Ready | Heartbeat | Failed | Loaded | Inferred | Probed | Decoded | AudioDecoded
+FromChild = (
+    Ready | Heartbeat | Crashed | Failed | Loaded | Inferred | Probed | Decoded | AudioDecoded
+)

@@ -21,6 +21,7 @@ from server.analysis.response_builder import CombinedResponse
 from server.children import child_specs
 from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher
+from server.children.readiness import Readiness
 from server.children.supervisor import Child, ChildSpec
 from server.children.waiting_line import Line
 from server.errors import Problem, ProblemDocument
@@ -53,6 +54,11 @@ class Service:
             self._line,
             self.metrics,
         )
+        self.readiness = Readiness(
+            self.dispatcher.workers,
+            self.decoders.children,
+            child_specs.needed_workers(settings),
+        )
         self._running: list[asyncio.Task[None]] = []
         self._was_ready = False
         self.metrics.observe(self._observe)
@@ -78,13 +84,6 @@ class Service:
             await asyncio.gather(*self._running)
         finally:
             self.arena.unlink()
-
-    @property
-    def ready(self) -> bool:
-        """Whether every worker and at least one decoder are ready."""
-        return all(worker.state == "ready" for worker in self.dispatcher.workers) and any(
-            decoder.state == "ready" for decoder in self.decoders.children
-        )
 
     async def events(self, request: Request) -> AsyncGenerator[Event, None]:
         """Yield the events of the request; raises Problem if it fails as a whole."""
@@ -138,9 +137,11 @@ class Service:
     def _changed(self) -> None:
         """Send waiting messages after a child's state or queue has changed."""
         self._line.advance()
-        if self.ready != self._was_ready:
-            self._was_ready = self.ready
-            log.info("service ready" if self.ready else "service not ready")
+        ready = self.readiness.ready
+        if ready != self._was_ready:
+            self._was_ready = ready
+            about = {"obstacles": self.readiness.obstacles, "absent": self.readiness.absent}
+            log.info("service ready" if ready else "service not ready", extra=about)
 
     def _observe(self) -> Iterable[Metric]:
         free, cached = self.pool.free_bytes, self.pool.cached_bytes

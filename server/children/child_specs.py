@@ -48,6 +48,14 @@ def eligible_workers(runs_on: RunsOn, settings: Settings) -> frozenset[str]:
             return frozenset({CPU_WORKER})
 
 
+def needed_workers(settings: Settings) -> dict[str, frozenset[str]]:
+    """For each task, the workers that may run it if a request has its default options."""
+    return {
+        task.name: eligible_workers(task.runs_on(options), settings)
+        for task, options in _with_defaults(installed().values(), settings)
+    }
+
+
 def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) -> ChildSpec:
     preload = _preload(settings, name)
     config = WorkerConfig(

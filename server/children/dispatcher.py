@@ -131,7 +131,7 @@ class Dispatcher:
             names = ", ".join(child.spec.name for child in eligible)
             raise Problem(
                 "no_worker_ready",
-                f"No worker for this task can be started ({names}). The log has the reason.",
+                f"No worker for this task can be started ({names}). /health has the reason.",
             )
         free = [child for child in eligible if child.has_room]
         return min(free, key=lambda child: self._expected_wait_s(child, spec), default=None)

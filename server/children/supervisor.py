@@ -14,7 +14,7 @@ import msgspec
 
 from ipc import child as child_process
 from ipc.channel import SPAWN, Channel
-from ipc.messages import FromChild, Heartbeat, ModelInfo, Ready, Stop
+from ipc.messages import Crashed, FromChild, Heartbeat, ModelInfo, Ready, Stop
 from server.children import deadlines
 from server.children.flights import Flights
 from server.frame_pool.pool import Lease
@@ -46,6 +46,7 @@ class _Incarnation:
 
     process: Any
     channel: Channel
+    crash: str = ""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_sign: float = field(default_factory=lambda: monotonic())
@@ -55,8 +56,8 @@ class Child:
     """One supervised process: `run` keeps it alive until `stop`.
 
     `state` is starting, ready, ending, backing_off or stopped. `failed_starts` counts consecutive
-    starts that did not become ready. `changed` is called whenever there may be room for another
-    request.
+    starts that did not become ready. `reason` is why the last process ended, None while one is
+    ready. `changed` is called whenever there may be room for another request.
     """
 
     def __init__(self, spec: ChildSpec, log_level: str, changed: Callable[[], None]) -> None:
@@ -64,6 +65,7 @@ class Child:
         self.state = "starting"
         self.restarts = 0
         self.failed_starts = 0
+        self.reason: str | None = None
         self.pid: int | None = None
         self.device_name = spec.device
         self.heartbeat = Heartbeat()
@@ -83,6 +85,11 @@ class Child:
     def has_room(self) -> bool:
         """Whether a request can be sent now."""
         return self.state == "ready" and self.in_flight < self.spec.capacity
+
+    @property
+    def settled(self) -> bool:
+        """Whether the first start has succeeded or failed."""
+        return self.state == "ready" or self.restarts > 0
 
     def send(
         self, message: Any, timeout_s: float, lease: Lease | None = None
@@ -106,14 +113,19 @@ class Child:
         while not self._stopping.is_set():
             started = monotonic()
             self.failed_starts += 1
-            reason = await self._live()
+            self.reason = reason = await self._live()
             if self._stopping.is_set():
                 break
             early_deaths = early_deaths + 1 if monotonic() - started < STEADY_AFTER_S else 0
             backoff_s = min(FIRST_BACKOFF_S * 2**early_deaths, LONGEST_BACKOFF_S)
             log.error(
                 "child died",
-                extra={"child": self.spec.name, "reason": reason, "backoff_s": backoff_s},
+                extra={
+                    "child": self.spec.name,
+                    "device": self.spec.device,
+                    "reason": reason,
+                    "backoff_s": backoff_s,
+                },
             )
             self.restarts += 1
             self._set_state("backing_off")
@@ -154,7 +166,7 @@ class Child:
             await asyncio.to_thread(incarnation.process.join, deadlines.EXIT_S)
             incarnation.channel.close()
             self._bury()
-        return f"{reason} (exit code {incarnation.process.exitcode})"
+        return f"{incarnation.crash or reason} (exit code {incarnation.process.exitcode})"
 
     def _spawn(self) -> _Incarnation:
         channel = Channel(self.spec.capacity)
@@ -212,6 +224,7 @@ class Child:
             case Ready():
                 self.device_name = message.device_name
                 self.failed_starts = 0
+                self.reason = None
                 self.resident.update(
                     {
                         key: msgspec.structs.replace(model, device=self.spec.device)
@@ -222,6 +235,8 @@ class Child:
                 about = {"pid": message.pid, "models": sorted(message.models)}
                 log.info("child ready", extra={"child": self.spec.name} | about)
                 self._set_state("ready")
+            case Crashed():
+                incarnation.crash = message.reason
             case Heartbeat():
                 self.heartbeat = message
             case _:

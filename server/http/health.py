@@ -9,7 +9,11 @@ from server.settings import MB
 
 
 class WorkerHealth(msgspec.Struct, frozen=True):
-    """One worker: `models` are resident, `queue_depth` counts batches queued or running."""
+    """One worker: `models` are resident, `queue_depth` counts batches queued or running.
+
+    `device_id` is the UUID of a CUDA device. `reason` is why the worker is not ready, null if it is
+    or has not started yet.
+    """
 
     name: str
     device: str
@@ -18,6 +22,8 @@ class WorkerHealth(msgspec.Struct, frozen=True):
     queue_depth: int
     restarts: int
     pid: int | None
+    device_id: str | None
+    reason: str | None
 
 
 class PoolHealth(msgspec.Struct, frozen=True):
@@ -29,7 +35,10 @@ class PoolHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The body. `gpu_device_name` is that of the first CUDA worker; memory is the sum of all."""
+    """The body. The fields about the GPU are those of the CUDA workers that are ready.
+
+    `gpu_device_name` is that of the first one; memory is the sum of all.
+    """
 
     status: str
     models_loaded: list[str]
@@ -45,7 +54,7 @@ class Health(msgspec.Struct, frozen=True):
 def health(service: Service) -> Health:
     """The current state of the service, from the last messages of its children."""
     workers = service.dispatcher.workers
-    on_cuda = [worker for worker in workers if worker.spec.device != "cpu"]
+    on_cuda = [w for w in workers if w.spec.device != "cpu" and w.state == "ready"]
     beats = [worker.heartbeat for worker in on_cuda]
     models = {name: state for worker in workers for name, state in worker.heartbeat.models.items()}
     return Health(
@@ -64,6 +73,8 @@ def health(service: Service) -> Health:
                 worker.in_flight,
                 worker.restarts,
                 worker.pid,
+                service.settings.cuda_ids.get(worker.spec.device),
+                worker.reason,
             )
             for worker in workers
         ],

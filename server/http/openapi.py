@@ -40,11 +40,13 @@ def document() -> bytes:
     for path, about in (
         ("/", "The service's name and version"),
         ("/livez", "The front process answers"),
-        ("/readyz", "All workers and a decoder are ready; 503 until then"),
+        ("/readyz", "Every task has a worker; the body names workers that are not ready"),
         ("/metrics", "Prometheus metrics"),
     ):
         paths[path] = {"get": {"responses": {"200": {"description": about}}}}
-    paths["/readyz"]["get"]["responses"]["503"] = {"description": "A worker is not ready"}
+    paths["/readyz"]["get"]["responses"]["503"] = {
+        "description": "A task has no worker yet, or a worker is starting"
+    }
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",

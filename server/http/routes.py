@@ -148,10 +148,12 @@ async def livez(request: HttpRequest) -> Response:
 
 
 async def readyz(request: HttpRequest) -> Response:
-    """GET /readyz: 200 if all workers and at least one decoder are ready, else 503."""
-    if _service(request).ready:
-        return Response("ready\n", media_type="text/plain")
-    return Response("starting\n", status_code=503, media_type="text/plain")
+    """GET /readyz: 200 if every task can be served, else 503; then what is missing, by line."""
+    readiness = _service(request).readiness
+    obstacles, absent = readiness.obstacles, readiness.absent
+    lines = ["not ready" if obstacles else "ready", *obstacles, *absent]
+    body = "".join(f"{line}\n" for line in lines)
+    return Response(body, status_code=503 if obstacles else 200, media_type="text/plain")
 
 
 async def get_metrics(request: HttpRequest) -> Response:

@@ -161,6 +161,21 @@ def test_a_start_on_a_driver_that_does_not_work_ends_with_one_line(
 
 
 @pytest.mark.gpu
+def test_a_process_pinned_to_an_id_sees_this_device_alone() -> None:
+    script = "import torch.cuda as c; print([str(c.get_device_properties(i).uuid) for i in {}])"
+    for cuda_id in cuda_devices("").values():
+        shown = subprocess.run(
+            [sys.executable, "-c", script.format("range(c.device_count())")],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": cuda_id},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert shown.stdout.strip() == f"['{cuda_id[4:]}']"
+
+
+@pytest.mark.gpu
 def test_the_ids_are_those_of_torch() -> None:
     import torch
 
