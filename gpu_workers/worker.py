@@ -49,6 +49,7 @@ def pin(config: WorkerConfig) -> None:
     """Set this process's device and number of threads. Call before torch is imported."""
     os.environ["CUDA_VISIBLE_DEVICES"] = config.cuda_visible_devices
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = str(config.cv2_threads)
     # Threads that spin while they wait would take CPU time from the decoders.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["YOLO_OFFLINE"] = "1"  # otherwise ultralytics checks the network at import
@@ -66,6 +67,7 @@ def warm_up(config: WorkerConfig) -> str:
     gc.freeze()  # these objects live until exit: no collection needs to scan them
     gc.enable()
     torch.set_num_threads(config.threads)
+    torch.set_num_interop_threads(1)  # no model runs operators in parallel
     if config.device == "cpu":
         return "cpu"
     torch.backends.cudnn.allow_tf32 = False  # fp32 must not become TF32

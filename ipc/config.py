@@ -10,10 +10,11 @@ from ipc.messages import TaskSpec
 class WorkerConfig(msgspec.Struct, frozen=True):
     """The settings of a worker.
 
-    `cuda_visible_devices` is its only visible device, empty on the CPU. `tasks` maps each task's
-    name to the module that loads its models. A `warm` worker imports torch before it reports ready;
-    others import it when a task first needs it. `preload` are the models to load before it reports
-    ready. `default_models` are the (task, file) pairs whose state the heartbeat reports.
+    `cuda_visible_devices` is its only visible device, empty on the CPU. `threads` are torch's
+    threads, `cv2_threads` those of cv2. `tasks` maps each task's name to the module that loads its
+    models. A `warm` worker imports torch before it reports ready; others import it when a task
+    first needs it. `preload` are the models to load before it reports ready. `default_models` are
+    the (task, file) pairs whose state the heartbeat reports.
     """
 
     arena: str
@@ -21,6 +22,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     cuda_visible_devices: str
     precision: str
     threads: int
+    cv2_threads: int
     model_cache_dir: str
     warm: bool
     tasks: dict[str, str]
@@ -29,6 +31,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
 
 
 class DecoderConfig(msgspec.Struct, frozen=True):
-    """The settings of a decoder."""
+    """The settings of a decoder; `threads` are those of a codec."""
 
     arena: str
+    threads: int

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: its affinity, and the quota of its control group."""
+"""How many CPUs this process may use (affinity, quota of its control group), and BLAS threads."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def available_cpus(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> int:
     """
     quotas = [math.ceil(quota) for quota in _quotas(root, own)]
     return max(1, min([len(os.sched_getaffinity(0)), *quotas]))
+
+
+def limit_blas_threads() -> None:
+    """Let no process that is started from now on create a BLAS thread for each CPU of the machine.
+
+    numpy and cv2 would each do so when they are imported, although no task computes with BLAS. On
+    large machines the threads of all children may exceed a container's limit.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _quotas(root: Path, own: Path) -> Iterator[float]:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from ipc import logs
 from ipc.arena import sweep
+from ipc.cpus import limit_blas_threads
 from server.children import child_specs
 from server.cuda_devices import DriverFailed
 from server.errors import Problem
@@ -51,6 +52,7 @@ def create_app(
     if swept:
         log.warning("swept what a dead front left in /dev/shm", extra={"names": swept})
     log.info("devices", extra={"devices": settings.devices, "ids": settings.cuda_ids})
+    limit_blas_threads()
     service = Service(settings, worker_entry)
     middleware = [Middleware(RequestContext, metrics=service.metrics)]
     if settings.api_key:

@@ -16,12 +16,14 @@ from server.tasks.task import Options, RunsOn
 WORKER = "gpu_workers.worker:main"
 DECODER = "server.decoding.decoder_process:main"
 CPU_WORKER = "cpu-worker"
+MOST_CODEC_THREADS = 4  # each delays one frame, and a seek waits for all
 
 
 def decoders(settings: Settings, arena: str) -> list[ChildSpec]:
     """The decoders; each processes one message at a time."""
+    config = DecoderConfig(arena, _codec_threads(settings))
     return [
-        ChildSpec(f"decoder-{i}", "cpu", DECODER, DecoderConfig(arena), capacity=1)
+        ChildSpec(f"decoder-{i}", "cpu", DECODER, config, capacity=1)
         for i in range(settings.decode_processes)
     ]
 
@@ -58,12 +60,14 @@ def needed_workers(settings: Settings) -> dict[str, frozenset[str]]:
 
 def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) -> ChildSpec:
     preload = _preload(settings, name)
+    share = _share(settings)
     config = WorkerConfig(
         arena=arena,
         device=device,
         cuda_visible_devices="" if device == "cpu" else settings.cuda_ids[device],
         precision=_precision(settings, device),
-        threads=_threads(settings, device),
+        threads=settings.cores if device == "cpu" else share,
+        cv2_threads=share,
         model_cache_dir=settings.model_cache_dir,
         warm=name != CPU_WORKER,
         tasks={task.name: task.worker for task in installed().values()},
@@ -74,15 +78,19 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
     return ChildSpec(name, device, entry, config, settings.gpu_concurrency, ready_s)
 
 
-def _threads(settings: Settings, device: str) -> int:
-    """The CPU threads of a worker.
+def _share(settings: Settings) -> int:
+    """The CPU threads of a worker, if the workers of DEVICES share the cores.
 
-    On a CPU all cores, whatever DEVICES says: the digits of a result depend on their number. CUDA
-    workers share the cores, of which they need few.
+    torch on a CPU is an exception. It has a thread per core, whatever DEVICES says, because the
+    digits of a result depend on the number of its threads.
     """
-    if device == "cpu":
-        return settings.cores
     return max(1, settings.cores // len(settings.devices))
+
+
+def _codec_threads(settings: Settings) -> int:
+    """The threads of a decoder's codec; all decoders have at most two per core, but one each."""
+    share = 2 * settings.cores // settings.decode_processes
+    return max(1, min(MOST_CODEC_THREADS, settings.cores, share))
 
 
 def _precision(settings: Settings, device: str) -> str:

@@ -15,8 +15,7 @@ FORMATS = (
     "3gp,aac,ac3,aiff,asf,au,avi,caf,dv,eac3,flac,flv,gxf,h264,hevc,ivf,matroska,mov,mp3,mp4,mpeg,"
     "mpegts,mpegvideo,mxf,nut,ogg,rm,swf,wav,webm,wv"
 )
-# Of a codec: each delays one frame, and a seek waits for all.
-THREADS = min(4, available_cpus())
+THREADS = min(4, available_cpus())  # of a codec, unless the front has selected another number
 READ_BYTES = 1 << 20
 # What a codec reports about damaged data; also of a frame that is larger than it may be.
 DAMAGE = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)

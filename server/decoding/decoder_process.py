@@ -33,7 +33,7 @@ from ipc.messages import (
     ToDecoder,
 )
 from server.decoding.audio import read_audio
-from server.decoding.containers import is_read_error
+from server.decoding.containers import THREADS, is_read_error
 from server.decoding.media_index import longest_lead_in
 from server.decoding.open_file import OpenFile
 from server.decoding.upright_rgb import Picture
@@ -52,15 +52,16 @@ def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
     endpoint.open(ToDecoder)
     arena = ArenaView(config.arena, writable=True)
     threading.Thread(target=arena.populate, daemon=True).start()
-    decoder = Decoder(arena)
+    decoder = Decoder(arena, config.threads)
     child.serve(endpoint, decoder.answer, Ready(os.getpid(), "cpu"), idle=decoder.tidy)
 
 
 class Decoder:
     """Answers the front's requests; keeps the most recently read files open."""
 
-    def __init__(self, arena: ArenaView) -> None:
+    def __init__(self, arena: ArenaView, threads: int = THREADS) -> None:
         self._arena = arena
+        self._threads = threads
         self._files: OrderedDict[Identity, OpenFile] = OrderedDict()
 
     def answer(self, request: Probe | Decode | DecodeAudio) -> FromChild:
@@ -145,7 +146,7 @@ class Decoder:
         self._check_unchanged(ref)
         file = self._files.get(ref.identity)
         if file is None:
-            file = self._files[ref.identity] = OpenFile(ref)
+            file = self._files[ref.identity] = OpenFile(ref, self._threads)
         self._files.move_to_end(ref.identity)
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1].close()

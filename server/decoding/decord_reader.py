@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import decord
 import numpy as np
 
-from server.decoding.containers import THREADS
 from server.decoding.media_index import VideoIndex
 from server.decoding.upright_rgb import Picture, RgbPicture
 
@@ -23,9 +22,9 @@ class DecordReader:
     Raises decord.DECORDError on files that decord cannot read, or Disagreement.
     """
 
-    def __init__(self, path: str, index: VideoIndex) -> None:
+    def __init__(self, path: str, index: VideoIndex, threads: int) -> None:
         try:
-            self._reader = decord.VideoReader(path, num_threads=THREADS)
+            self._reader = decord.VideoReader(path, num_threads=threads)
         except RuntimeError as error:  # which DECORDError is not always
             raise Disagreement(f"decord cannot open the file: {error}") from None
         self._next: int | None = 0

@@ -11,6 +11,7 @@ import decord
 from ipc.child import TaskError
 from ipc.files import FileChanged, FileRef, file_ref, open_ref
 from ipc.messages import Target
+from server.decoding.containers import THREADS
 from server.decoding.decord_reader import DecordReader, Disagreement
 from server.decoding.engine_choice import DECORD, PYAV, choose_engine, decord_reads
 from server.decoding.media_index import MediaIndex, read_index
@@ -23,9 +24,10 @@ log = logging.getLogger(__name__)
 class OpenFile:
     """An open file; its readers are created on first use and kept for the next chunk."""
 
-    def __init__(self, file: FileRef) -> None:
-        """Raises OSError, FileChanged, child.TaskError."""
+    def __init__(self, file: FileRef, threads: int = THREADS) -> None:
+        """A codec gets so many `threads`. Raises OSError, FileChanged, child.TaskError."""
         self.ref = file
+        self._threads = threads
         self._fd = open_ref(file)
         try:
             self.index: MediaIndex = read_index(self.path)
@@ -98,5 +100,5 @@ class OpenFile:
             if self.index.video is None:
                 raise TaskError("undecodable_video", "The file has no video stream.")
             kind = DecordReader if engine == DECORD else PyavReader
-            self._readers[engine] = kind(self.index.path, self.index.video)
+            self._readers[engine] = kind(self.index.path, self.index.video, self._threads)
         return self._readers[engine]

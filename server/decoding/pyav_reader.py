@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import av
 import numpy as np
 
-from server.decoding.containers import THREADS, decoded, limit_frame_size, open_container
+from server.decoding.containers import decoded, limit_frame_size, open_container
 from server.decoding.media_index import VideoIndex
 from server.decoding.upright_rgb import AvPicture, Picture
 
@@ -21,9 +21,10 @@ class PyavReader:
     Damaged frames are skipped.
     """
 
-    def __init__(self, path: str, index: VideoIndex) -> None:
+    def __init__(self, path: str, index: VideoIndex, threads: int) -> None:
         self._path = path
         self._index = index
+        self._threads = threads
         self._seekable = True
         self._current: av.VideoFrame | None = None
         self._wanted: set[int] = set()
@@ -56,7 +57,7 @@ class PyavReader:
         self._container = open_container(self._path)
         self._stream = self._container.streams[self._index.stream_index]
         self._stream.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = THREADS
+        self._stream.codec_context.thread_count = self._threads
         limit_frame_size(self._stream)
         self._frames = decoded(self._container, self._stream, self._before)
         self._advance()

@@ -1,7 +1,7 @@
 """`python -m cuda_server`: the service with the CUDA driver that the environment describes.
 
-`EIOKU_TEST_DEVICES` is a JSON object of ids and names; `EIOKU_TEST_DRIVER_ERROR` is what `cuInit`
-returns. `EIOKU_TEST_WORKER` replaces the workers; by default they are the real ones.
+`EIOKU_TEST_DEVICES` is a JSON object of ids and names, by default empty. `EIOKU_TEST_DRIVER_ERROR`
+is what `cuInit` returns. `EIOKU_TEST_WORKER` replaces the real workers.
 """
 
 import json
@@ -15,7 +15,7 @@ from server.children import child_specs
 
 if __name__ == "__main__":
     driver = FakeDriver(
-        json.loads(os.environ["EIOKU_TEST_DEVICES"]),
+        json.loads(os.environ.get("EIOKU_TEST_DEVICES", "{}")),
         {"cuInit": int(os.environ.get("EIOKU_TEST_DRIVER_ERROR", "0"))},
     )
     cuda_devices._library = lambda: driver  # type: ignore[assignment]

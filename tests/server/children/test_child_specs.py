@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.config import WorkerConfig
-from server.children.child_specs import eligible_workers, workers
+from ipc.config import DecoderConfig, WorkerConfig
+from server.children.child_specs import decoders, eligible_workers, workers
 from server.settings import Settings, from_environ
 from server.tasks.registry import installed
 from server.tasks.task import RunsOn
@@ -87,3 +87,30 @@ def test_cpu_workers_have_all_cores_and_cuda_workers_share_them() -> None:
     assert threads(*(f"cuda:{i}" for i in range(8)), cores=96) == [12] * 8
     assert threads("cpu", "cpu", cores=96) == [96, 96]
     assert threads("cuda:0", "cuda:1", cores=1) == [1, 1]
+
+
+def test_cv2_in_all_workers_together_has_a_thread_per_core() -> None:
+    for devices, share in ((("cpu",), 16), (("cpu", "cpu"), 8), (("cuda:0", "cpu") * 16, 1)):
+        given = msgspec.structs.replace(settings(*devices), cores=16)
+        assert {spec.config.cv2_threads for spec in workers(given, "arena")} == {share}
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"),
+    [
+        (1, 2, 1),
+        (2, 2, 2),
+        (2, 1, 2),
+        (4, 2, 4),
+        (16, 8, 4),
+        (16, 16, 2),
+        (16, 64, 1),
+        (128, 64, 4),
+    ],
+)
+def test_all_decoders_together_have_at_most_two_threads_per_core(
+    cores: int, processes: int, threads: int
+) -> None:
+    given = msgspec.structs.replace(settings("cpu"), cores=cores, decode_processes=processes)
+    configs = [spec.config for spec in decoders(given, "arena")]
+    assert configs == [DecoderConfig("arena", threads)] * processes

@@ -176,7 +176,7 @@ def test_what_is_left_out_is_missed_by_nobody(name: str, clips: ClipLibrary) -> 
     truth = decode_all(path)
     index = read_index(str(path)).video
     assert index is not None
-    reader = Counting(str(path), index)
+    reader = Counting(str(path), index, threads=2)
     for wanted in ([0, 30, 60, 90], [91, 92], [40, 41], range(100, 130), [200, 260]):
         for frame_index, picture in reader.read(wanted):
             out = np.empty((index.height, index.width, 3), np.uint8)
