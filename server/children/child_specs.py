@@ -16,6 +16,7 @@ from server.tasks.task import Options, RunsOn
 WORKER = "gpu_workers.worker:main"
 DECODER = "server.decoding.decoder_process:main"
 CPU_WORKER = "cpu-worker"
+CPU_MODEL_WORKER = "cpu-model-worker"
 MOST_CODEC_THREADS = 4  # each delays one frame, and a seek waits for all
 
 
@@ -29,12 +30,17 @@ def decoders(settings: Settings, arena: str) -> list[ChildSpec]:
 
 
 def workers(settings: Settings, arena: str, entry: str = WORKER) -> list[ChildSpec]:
-    """One worker per entry of DEVICES, and the CPU worker."""
-    on_devices = [
-        _worker(settings, arena, entry, f"worker-{i}", device)
-        for i, device in enumerate(settings.devices)
+    """One worker per entry of DEVICES, and the workers on the CPU that exist besides.
+
+    These are the CPU worker and, if no device is a CPU, one for models that a request wants on the
+    CPU. Such a model takes seconds per frame, for which the tasks of the CPU worker must not wait.
+    """
+    besides = [CPU_WORKER] if "cpu" in settings.devices else [CPU_WORKER, CPU_MODEL_WORKER]
+    on_devices = [(f"worker-{i}", device) for i, device in enumerate(settings.devices)]
+    on_cpu = [(name, "cpu") for name in besides]
+    return [
+        _worker(settings, arena, entry, name, device) for name, device in [*on_devices, *on_cpu]
     ]
-    return [*on_devices, _worker(settings, arena, entry, CPU_WORKER, "cpu")]
 
 
 def eligible_workers(runs_on: RunsOn, settings: Settings) -> frozenset[str]:
@@ -45,7 +51,7 @@ def eligible_workers(runs_on: RunsOn, settings: Settings) -> frozenset[str]:
             return frozenset(devices)
         case RunsOn.CPU:
             on_cpu = [name for name, device in devices.items() if device == "cpu"]
-            return frozenset(on_cpu or {CPU_WORKER})
+            return frozenset(on_cpu or {CPU_MODEL_WORKER})
         case RunsOn.CPU_WORKER:
             return frozenset({CPU_WORKER})
 
@@ -61,6 +67,7 @@ def needed_workers(settings: Settings) -> dict[str, frozenset[str]]:
 def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) -> ChildSpec:
     preload = _preload(settings, name)
     share = _share(settings)
+    of_devices = name not in (CPU_WORKER, CPU_MODEL_WORKER)
     config = WorkerConfig(
         arena=arena,
         device=device,
@@ -69,10 +76,10 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
         threads=settings.cores if device == "cpu" else share,
         cv2_threads=share,
         model_cache_dir=settings.model_cache_dir,
-        warm=name != CPU_WORKER,
+        warm=of_devices,
         tasks={task.name: task.worker for task in installed().values()},
         preload=preload,
-        default_models=() if name == CPU_WORKER else _default_models(settings),
+        default_models=_default_models(settings) if of_devices else (),
     )
     ready_s = deadlines.READY_WITH_PRELOAD_S if preload else deadlines.READY_S
     return ChildSpec(name, device, entry, config, settings.gpu_concurrency, ready_s)

@@ -43,9 +43,9 @@ class RunsOn(Enum):
     DEVICE = auto()
     """Any worker of DEVICES."""
     CPU = auto()
-    """The workers of DEVICES that run on a CPU; the CPU worker if there is none."""
+    """The workers of DEVICES that run on a CPU; if there is none, a separate worker on the CPU."""
     CPU_WORKER = auto()
-    """The CPU worker, which exists with any DEVICES."""
+    """The CPU worker, which exists with any DEVICES. Scenes runs there: batches must be short."""
 
 
 @dataclass(frozen=True)

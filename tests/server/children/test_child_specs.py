@@ -33,8 +33,8 @@ def may_run(task: str, devices: tuple[str, ...], **fields: Any) -> set[str]:
     [
         (("cpu",), {"worker-0"}, {"worker-0"}),
         (("cpu", "cpu"), {"worker-0", "worker-1"}, {"worker-0", "worker-1"}),
-        (("cuda:0",), {"worker-0"}, {"cpu-worker"}),
-        (("cuda:0", "cuda:1"), {"worker-0", "worker-1"}, {"cpu-worker"}),
+        (("cuda:0",), {"worker-0"}, {"cpu-model-worker"}),
+        (("cuda:0", "cuda:1"), {"worker-0", "worker-1"}, {"cpu-model-worker"}),
         (("cuda:0", "cpu", "cuda:1"), {"worker-0", "worker-1", "worker-2"}, {"worker-1"}),
     ],
 )
@@ -52,6 +52,14 @@ def test_the_other_models_run_on_every_device(task: str) -> None:
 
 def test_scenes_runs_on_the_cpu_worker() -> None:
     assert may_run("scenes", ("cuda:0", "cpu")) == {"cpu-worker"}
+
+
+def test_models_on_the_cpu_have_a_worker_of_their_own_if_no_device_is_a_cpu() -> None:
+    on_cuda = {spec.name: spec for spec in workers(settings("cuda:0"), "arena")}
+    assert set(on_cuda) == {"worker-0", "cpu-worker", "cpu-model-worker"}
+    assert on_cuda["cpu-model-worker"].device == "cpu"
+    assert set(eligible_workers(RunsOn.CPU, settings("cuda:0"))) == {"cpu-model-worker"}
+    assert {spec.name for spec in workers(settings("cpu"), "arena")} == {"worker-0", "cpu-worker"}
 
 
 def test_every_eligible_worker_is_started_on_its_device() -> None:
@@ -79,7 +87,7 @@ def test_a_worker_sees_its_device_alone_by_its_id() -> None:
 def threads(*devices: str, cores: int) -> list[int]:
     """The CPU threads of the workers of DEVICES."""
     given = msgspec.structs.replace(settings(*devices), cores=cores)
-    configs = [spec.config for spec in workers(given, "arena") if spec.name != "cpu-worker"]
+    configs = [spec.config for spec in workers(given, "arena") if spec.name.startswith("worker-")]
     return [config.threads for config in configs if isinstance(config, WorkerConfig)]
 
 
