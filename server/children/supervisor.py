@@ -89,7 +89,7 @@ class Child:
     @property
     def settled(self) -> bool:
         """Whether the first start has succeeded or failed."""
-        return self.state == "ready" or self.restarts > 0
+        return self.state != "starting" or self.restarts > 0
 
     def send(
         self, message: Any, timeout_s: float, lease: Lease | None = None

@@ -45,6 +45,10 @@ def test_a_failed_start_is_not_waited_for_if_others_have_its_tasks() -> None:
     assert failed.absent == [f"worker-1 on cuda:1 is backing_off: {FAILED}"]
 
 
+def test_the_end_of_a_worker_is_no_obstacle_if_others_have_its_tasks() -> None:
+    assert readiness(second="ending").ready
+
+
 def test_every_task_needs_a_worker() -> None:
     assert readiness("failed", "failed").obstacles == ["no worker is ready for objects"]
     assert readiness(cpu="failed").obstacles == ["no worker is ready for scenes"]
