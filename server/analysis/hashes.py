@@ -19,8 +19,8 @@ from server.errors import Problem
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
 HASHED_AT_ONCE = 4  # in a separate thread pool: a stalled disk must not block other work
-# At least the resolution of a file's time of modification: up to 10 ms by the kernel's clock. A time
-# in whole seconds may be of a file system with a resolution of 1 or 2 s.
+# At least the resolution of a file's time of modification: up to 10 ms by the kernel's clock.
+# A time in whole seconds may be of a file system with a resolution of 1 or 2 s.
 RESOLUTION_S = 0.02
 COARSE_RESOLUTION_S = 2.0
 
