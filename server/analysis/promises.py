@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 MOST_PROMISES = 10_000
 LATE_S = 5.0
+FIRST_GUESS = 0.5
 SMOOTHING = 0.02
 
 
@@ -32,7 +33,7 @@ class Promises:
         self._promises: dict[str, Promise] = {}
         self._in_order: list[tuple[Promise, str]] = []
         self._counts: Counter[int] = Counter()
-        self._kept = 1.0
+        self._kept = FIRST_GUESS
 
     def expected(self, refusals: int) -> float:
         """The number of requests that will probably return, refused at least so often."""

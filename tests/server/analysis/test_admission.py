@@ -10,7 +10,7 @@ import pytest
 from virtual_time import VirtualTime
 
 from server.analysis.admission import LONGEST_RETRY_S, Admission
-from server.analysis.promises import LATE_S, MOST_PROMISES, Promises
+from server.analysis.promises import FIRST_GUESS, LATE_S, MOST_PROMISES, Promises
 from server.errors import Problem
 
 AT_ONCE = 2
@@ -121,7 +121,7 @@ def test_the_time_is_that_of_the_line_before() -> None:
     clock.answer(40, 2.0)
     clock.start()
     times = [clock.retry_after_s(f"client-{number}") for number in range(100)]
-    assert times == [pytest.approx(2.2 * (number + 1), abs=1) for number in range(100)]
+    assert times == [pytest.approx(2.2 * (FIRST_GUESS * number + 1), abs=1) for number in range(100)]
 
 
 def test_the_time_is_bounded() -> None:
@@ -150,7 +150,7 @@ def test_the_pace_of_answers_that_come_in_groups() -> None:
     for _ in range(8):
         clock.start()
     times = [clock.retry_after_s(f"client-{number}") for number in range(20)]
-    assert times == [pytest.approx(1.1 * (number + 1), abs=1) for number in range(20)]
+    assert times == [pytest.approx(1.1 * (FIRST_GUESS * number + 1), abs=1) for number in range(20)]
 
 
 def test_who_returns_early_is_told_the_rest_of_the_time() -> None:
@@ -185,7 +185,7 @@ def test_promises_are_bounded_and_forgotten() -> None:
     promises = Promises(lambda: now_s)
     for number in range(2 * MOST_PROMISES):
         promises.make(str(number), 1, 10)
-    assert promises.expected(1) == MOST_PROMISES
+    assert promises.expected(1) == FIRST_GUESS * MOST_PROMISES
     now_s = 10 + LATE_S + 1
     assert promises.expected(1) == 0
     assert promises.of("0") is None
