@@ -121,7 +121,8 @@ def test_the_time_is_that_of_the_line_before() -> None:
     clock.answer(40, 2.0)
     clock.start()
     times = [clock.retry_after_s(f"client-{number}") for number in range(100)]
-    assert times == [pytest.approx(2.2 * (FIRST_GUESS * number + 1), abs=1) for number in range(100)]
+    expected = [2.2 * (FIRST_GUESS * number + 1) for number in range(100)]
+    assert times == pytest.approx(expected, abs=1)
 
 
 def test_the_time_is_bounded() -> None:
@@ -150,7 +151,8 @@ def test_the_pace_of_answers_that_come_in_groups() -> None:
     for _ in range(8):
         clock.start()
     times = [clock.retry_after_s(f"client-{number}") for number in range(20)]
-    assert times == [pytest.approx(1.1 * (FIRST_GUESS * number + 1), abs=1) for number in range(20)]
+    expected = [1.1 * (FIRST_GUESS * number + 1) for number in range(20)]
+    assert times == pytest.approx(expected, abs=1)
 
 
 def test_who_returns_early_is_told_the_rest_of_the_time() -> None:
