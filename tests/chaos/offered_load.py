@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 from outcomes import LOST
+from raw_http import post
 from running import Server
 
 from bench.load.loops import OK, Answer, Ask, Sample, closed_loop, open_loop
 
 MOST_IN_FLIGHT = 2000
-REFUSED = "429 overloaded"
+REFUSED = "429"
 
 
 @dataclass
@@ -33,11 +34,8 @@ class Clients:
     tries: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self._client = httpx.AsyncClient(
-            base_url=self.server.url, timeout=self.timeout_s, limits=limits
-        )
         self._numbers = count()
+        self._body = json.dumps({"video_path": str(self.clip), **self.fields}).encode()
 
     async def at_capacity(self, concurrency: int, seconds: float) -> list[Sample]:
         """As many requests as the service can answer."""
@@ -55,10 +53,6 @@ class Clients:
         await asyncio.gather(flood, *others)
         return samples
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
-
     async def _prepare(self) -> Ask:
         return lambda: self._answer(f"request-{next(self._numbers)}")
 
@@ -67,30 +61,33 @@ class Clients:
         await asyncio.sleep(delay_s)
         request_id = f"polite-{next(self._numbers)}"
         for tries in count(1):
-            response = await self._send(request_id)
-            if response.status_code != 429:
-                assert response.status_code == 200, response.text
+            status, headers = await self._send(request_id)
+            if status != 429:
+                assert status == 200
                 self.tries.append(tries)
                 return
-            await asyncio.sleep(int(response.headers["Retry-After"]))
+            await asyncio.sleep(int(headers["retry-after"]))
 
     async def _answer(self, request_id: str) -> Answer:
         try:
-            response = await self._send(request_id)
-        except httpx.TimeoutException:
+            status, headers = await asyncio.wait_for(self._send(request_id), self.timeout_s)
+        except asyncio.TimeoutError:
             return Answer(LOST)
-        except httpx.HTTPError as error:
+        except OSError as error:
             return Answer(type(error).__name__)
-        if response.status_code == 200:
-            return Answer(OK)
-        if response.status_code == 429:
-            self.refusals.append(int(response.headers["Retry-After"]))
-        return Answer(f"{response.status_code} {response.json()['code']}")
+        if status == 429:
+            self.refusals.append(int(headers["retry-after"]))
+        return Answer(OK if status == 200 else str(status))
 
-    async def _send(self, request_id: str) -> httpx.Response:
-        headers = {"X-Request-ID": request_id, "X-Request-Timeout": str(self.timeout_s)}
-        body = {"video_path": str(self.clip), **self.fields}
-        return await self._client.post("/infer/objects", json=body, headers=headers)
+    async def _send(self, request_id: str) -> tuple[int, dict[str, str]]:
+        """The status and the headers; on a connection of its own, as a client of its own has."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        lines = [f"X-Request-ID: {request_id}", f"X-Request-Timeout: {self.timeout_s}"]
+        writer.write(post(self._body, "Content-Type: application/json", *lines))
+        answer = (await reader.read(-1)).decode()
+        writer.close()
+        first, *rest = answer.split("\r\n\r\n", 1)[0].split("\r\n")
+        return int(first.split()[1]), dict(line.lower().split(": ", 1) for line in rest)
 
 
 def rate(samples: list[Sample], start_s: float, end_s: float) -> float:
