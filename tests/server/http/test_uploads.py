@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +305,7 @@ def test_another_process_decodes_it_by_its_path(name: str, clips: ClipLibrary) -
 @pytest.mark.parametrize("size", [100, 3 * MB])
 def test_an_upload_that_the_disk_cannot_hold(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writes fail at once, or when what Python has buffered is written."""
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: Path("/dev/full").open("wb+"))
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "wb+"))
     chunks = in_chunks(body(("file", bytes(size))), CHUNK_BYTES)
     with pytest.raises(Problem, match="TMPDIR") as refusal:
         receive(Sender(chunks))
