@@ -9,7 +9,7 @@ import uvicorn
 
 from server.app import create_app
 from server.children import child_specs
-from server.http.head_limit import LimitedHeadProtocol
+from server.http.receive_deadline import ReceiveDeadlineProtocol
 
 GRACE_S = 30
 
@@ -25,7 +25,7 @@ def main(worker_entry: str = child_specs.WORKER) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http=LimitedHeadProtocol,
+        http=ReceiveDeadlineProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

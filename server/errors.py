@@ -23,6 +23,7 @@ STATUS = {
     "model_unavailable": 503,
     "no_worker_ready": 503,
     "deadline_exceeded": 504,
+    "insufficient_storage": 507,
 }
 
 

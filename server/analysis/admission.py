@@ -1,53 +1,100 @@
-"""Limits the number of admitted requests, and estimates Retry-After for the others."""
+"""Limits the number of admitted requests, and tells the others when to return."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
+from server.analysis.promises import Promises
 from server.errors import Problem
 
-FIRST_GUESS_S = 5.0
-SMOOTHING = 0.2
+FIRST_GUESS_S = 1.0
+INTERVALS = 32
+MARGIN = 1.1  # requests that return use a little less than what the service can do
+SPARE = 4
+MOST_QUARTERS = 4
 LONGEST_RETRY_S = 600
+EARLY_S = 0.1  # what counts as returned in time
 
 
 class Admission:
-    """Counts admitted requests; refuses more than `most`."""
+    """Counts admitted requests; refuses more than `most`, with a time at which to return.
 
-    def __init__(self, most: int) -> None:
+    A request that returns at its time, under the same id, takes precedence: there may be a quarter
+    more for it, and one more for each time that it was refused again. So it is accepted after few
+    tries, whatever others do.
+    """
+
+    def __init__(self, most: int, now: Callable[[], float] = monotonic) -> None:
         self.admitted = 0
         self._most = most
-        self._interval_s = FIRST_GUESS_S
-        self._last_end = time.monotonic()
+        self._now = now
+        self._pace = _Pace(now)
+        self._promises = Promises(now)
 
     @contextmanager
-    def admit(self) -> Iterator[None]:
+    def admit(self, request_id: str) -> Iterator[None]:
         """Admit a request for the duration of the block; raises Problem (overloaded)."""
-        if self.admitted >= self._most:
-            raise Problem(
-                "overloaded",
-                f"{self.admitted} requests are running or waiting, the limit of this service "
-                "(MAX_QUEUED_REQUESTS). Try again after the time in Retry-After.",
-                retry_after_s=self._retry_after_s(),
-            )
+        self.check(request_id)
+        self._promises.keep(request_id)
         if self.admitted == 0:
-            self._last_end = time.monotonic()
+            self._pace.resume()
         self.admitted += 1
         try:
             yield
         finally:
             self.admitted -= 1
-            self._ended()
+            self._pace.ended()
 
-    def _ended(self) -> None:
-        """Update the average interval between ends of requests while there is work."""
-        now = time.monotonic()
-        self._interval_s += SMOOTHING * (now - self._last_end - self._interval_s)
-        self._last_end = now
+    def check(self, request_id: str) -> None:
+        """Raise Problem (overloaded) if the request would be refused now."""
+        promise = self._promises.of(request_id)
+        in_time = promise is not None and promise.time_s <= self._now() + EARLY_S
+        refusals = promise.refusals if promise and in_time else 0
+        more = min(refusals, MOST_QUARTERS) * (self._most // 4 + SPARE)
+        if self.admitted < self._most + more:
+            return
+        if promise is None or in_time:
+            promise = self._promises.make(request_id, refusals + 1, self._wait_s(refusals + 1))
+        raise Problem(
+            "overloaded",
+            f"{self.admitted} requests are running or waiting, the limit of this service "
+            "(MAX_QUEUED_REQUESTS). Try again after the time in Retry-After, with the same "
+            "X-Request-ID.",
+            retry_after_s=math.ceil(promise.time_s - self._now()),
+        )
 
-    def _retry_after_s(self) -> int:
-        """The estimated time until half of the admitted requests have ended."""
-        return max(1, min(LONGEST_RETRY_S, math.ceil(self._interval_s * self.admitted / 2)))
+    def _wait_s(self, refusals: int) -> int:
+        """When a request that was refused so often may return: after all that come before it."""
+        before = self._promises.expected(refusals)
+        wait_s = math.ceil(MARGIN * self._pace.interval_s * (before + 1))
+        return max(1, min(LONGEST_RETRY_S, wait_s))
+
+
+class _Pace:
+    """The average interval between the ends of requests, while there are any."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._intervals: deque[float] = deque(maxlen=INTERVALS)
+        self._last_end = now()
+
+    def resume(self) -> None:
+        """There was no request; there is one now."""
+        self._last_end = self._now()
+
+    def ended(self) -> None:
+        """A request has ended."""
+        self._intervals.append(self._now() - self._last_end)
+        self._last_end = self._now()
+
+    @property
+    def interval_s(self) -> float:
+        """The average, which grows while no request ends."""
+        since_s = self._now() - self._last_end
+        if not self._intervals:
+            return max(FIRST_GUESS_S, since_s)
+        return (sum(self._intervals) + since_s) / len(self._intervals)

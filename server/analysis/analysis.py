@@ -55,6 +55,7 @@ class Analysis:
         self._stream = stream
         self._emit = stream.emit
         file, video = self._request.file, self._request.video
+        await self._hashes.settle(file)
         digest, probed, models = await _settled(
             self._hashes.of(file, video.input_hash),
             self._decoders.probe(file, video.start_ms, video.end_ms),

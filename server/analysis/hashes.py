@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,10 @@ from server.errors import Problem
 BLOCK_BYTES = 1 << 20
 FILES_REMEMBERED = 4096
 HASHED_AT_ONCE = 4  # in a separate thread pool: a stalled disk must not block other work
+# At least the resolution of a file's time of modification: up to 10 ms by the kernel's clock.
+# A time in whole seconds may be of a file system with a resolution of 1 or 2 s.
+RESOLUTION_S = 0.02
+COARSE_RESOLUTION_S = 2.0
 
 
 def input_hash(path: str) -> str:
@@ -42,6 +47,18 @@ class InputHashes:
         self._known[file.identity] = digest
         while len(self._known) > FILES_REMEMBERED:
             self._known.popitem(last=False)
+
+    async def settle(self, file: FileRef) -> None:
+        """Wait until any further change of the file would change its time of modification.
+
+        Call it before anything reads the file. Only a file that has just changed makes it wait.
+        """
+        if file.identity not in self._known:
+            coarse = file.modified_ns % 1_000_000_000 == 0
+            resolution_s = COARSE_RESOLUTION_S if coarse else RESOLUTION_S
+            age_s = (time.time_ns() - file.modified_ns) / 1e9
+            if abs(age_s) < resolution_s:
+                await asyncio.sleep(resolution_s - age_s)
 
     async def of(self, file: FileRef, expected: str | None) -> str:
         """Return the file's XXH64; raises Problem (input_hash_mismatch) if it is not `expected`."""

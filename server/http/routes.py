@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ipc import logs
 from ipc.files import FileRef
 from server.analysis.request import Request
 from server.errors import FieldError, Problem
@@ -96,6 +97,7 @@ def _parsed(request: HttpRequest, name: str | None, body: Body) -> Iterator[Requ
 async def _body(request: HttpRequest, service: Service) -> AsyncIterator[Body]:
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type == MULTIPART:
+        service.admission.check(logs.request_id.get() or "")  # before a large body is stored
         async with received(request, service.settings.max_upload_mb * MB) as upload:
             service.hashes.remember(upload.file, upload.input_hash)
             yield Body(upload.request, upload.file)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -21,6 +23,8 @@ BLOCK_BYTES = 1 << 20
 MAX_REQUEST_BYTES = 1 << 20
 # Maximum size of the rest of the body: the `request` part and the framing.
 SLACK_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
 
     The file has no name, so it is deleted when the block ends, whatever happens.
     Raises Problem: upload_too_large over `max_bytes`, before reading if the client declares the
-    size; invalid_request if the body is not one `file` and at most one `request` part.
+    size; invalid_request if the body is not one `file` and at most one `request` part;
+    insufficient_storage if the disk is full.
     Raises ClientDisconnect if the client disconnects.
     """
     if int(request.headers.get("content-length", 0)) > max_bytes + SLACK_BYTES:
@@ -50,12 +55,34 @@ async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
     parser = _parser(request, form)
     with tempfile.TemporaryFile() as file:
         try:
-            input_hash = await _receive(request, parser, form, file)
+            with _disk_may_be_full():
+                input_hash = await _receive(request, parser, form, file)
             sent = bytes(form.request) if "request" in form.names else b"{}"
             yield Upload(file_ref(file.fileno()), input_hash, form.size_bytes, sent)
         finally:
             # In a thread: it frees the blocks, and waits for a write whose awaiter was cancelled.
-            await asyncio.shield(asyncio.to_thread(file.close))
+            await asyncio.shield(asyncio.to_thread(_close, file))
+
+
+@contextmanager
+def _disk_may_be_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        log.warning("upload refused", extra={"reason": str(error)})
+        raise Problem(
+            "insufficient_storage",
+            "The service has no room for the upload: the file system of its TMPDIR is full. Try "
+            "again later, or name a file on the service's machine with video_path.",
+        ) from None
+
+
+def _close(file: IO[bytes]) -> None:
+    """Close the file; what cannot be written any more is lost, as the whole file is."""
+    with suppress(OSError):
+        file.close()
 
 
 async def _receive(request: Request, parser: MultipartParser, form: _Form, file: IO[bytes]) -> str:

@@ -1,11 +1,13 @@
 """The worker of `fake_tasks`, with more that a test can have it do.
 
-Its start waits at the gate `<child>-start`. Its model `hold.pt` waits at the gate `hold` for each
-batch, and `raise.pt` raises. The label of a detection is the name of the child that found it.
+Its start waits at the gate `<child>-start`, and the loading of a model at `load`. Its model
+`hold.pt` waits at the gate `hold` for each batch, and `raise.pt` raises. The label of a detection
+is the name of the child that found it.
 """
 
 from __future__ import annotations
 
+import logging
 from multiprocessing import current_process
 from typing import Any
 
@@ -21,6 +23,8 @@ from ipc.config import WorkerConfig
 from ipc.messages import Frames
 from ipc.results import Detection
 
+log = logging.getLogger(__name__)
+
 SECRET = "a secret of /the/machine"
 
 
@@ -31,6 +35,8 @@ def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:
 
 
 def load(spec: Spec, runtime: object) -> Held:
+    log.info("model loads", extra={"model": spec.model_name})
+    pass_gate(FOLDER / "load")
     fake_tasks.load(spec, runtime)
     return Held(spec.model_name.removesuffix(".pt"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,54 @@ def test_a_file_that_can_no_longer_be_opened_is_a_400(tmp_path: Path) -> None:
     with pytest.raises(Problem) as refusal:
         asyncio.run(InputHashes().of(gone, None))
     assert refusal.value.code == "video_not_found"
+
+
+@pytest.mark.parametrize("modified_ns", [1_000_000_001, 1_000_000_000])
+def test_a_change_within_the_resolution_of_the_time_of_modification_is_noticed(
+    modified_ns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second content has the size and the time of the first."""
+    path = tmp_path / "file"
+    write_at(path, b"xyz", modified_ns)
+    monkeypatch.setattr(hashes.time, "time_ns", lambda: modified_ns + 1_000_000)
+
+    async def change(seconds: float) -> None:
+        assert seconds > 0
+        write_at(path, b"abc", modified_ns)
+
+    monkeypatch.setattr(asyncio, "sleep", change)
+
+    async def scenario() -> None:
+        known = InputHashes()
+        await known.settle(held_open(path))
+        assert await known.of(held_open(path), None) == ABC
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("age_s", [3600, 3, -3600])
+def test_an_old_file_is_read_at_once(
+    age_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_at(path, b"abc", 10**18)
+    monkeypatch.setattr(hashes.time, "time_ns", lambda: 10**18 + age_s * 10**9)
+    monkeypatch.setattr(asyncio, "sleep", lambda _: pytest.fail("it waits"))
+    asyncio.run(InputHashes().settle(held_open(path)))
+
+
+def test_a_file_whose_hash_is_known_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else can change an upload: it has no name."""
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    known = InputHashes()
+    known.remember(held_open(path), ABC)
+    monkeypatch.setattr(asyncio, "sleep", lambda _: pytest.fail("it waits"))
+    asyncio.run(known.settle(held_open(path)))
+
+
+def write_at(path: Path, content: bytes, modified_ns: int) -> None:
+    path.write_bytes(content)
+    os.utime(path, ns=(modified_ns, modified_ns))

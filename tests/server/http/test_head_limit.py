@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from kept_transport import KeptTransport
 from uvicorn.server import ServerState
 
 from server.http.head_limit import MAX_HEAD_BYTES, TOO_LARGE, LimitedHeadProtocol
@@ -17,30 +18,6 @@ LARGE = 2 * MAX_HEAD_BYTES
 LONG_HEADER = b"X: " + b"a" * LARGE
 
 
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
 async def app(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.Event().wait()
 
@@ -48,7 +25,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def answer(pieces: list[bytes]) -> bytes:
     config = uvicorn.Config(app, log_config=None)
     protocol = LimitedHeadProtocol(config, ServerState(), {})
-    transport = Transport()
+    transport = KeptTransport()
     protocol.connection_made(transport)
     for piece in pieces:
         if not transport.closed:

@@ -6,8 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +300,13 @@ def test_another_process_decodes_it_by_its_path(name: str, clips: ClipLibrary) -
     frame_counts = decode(str(path))
     assert min(map(int, frame_counts)) > 0
     assert asyncio.run(run(path.read_bytes())) == frame_counts
+
+
+@pytest.mark.parametrize("size", [100, 3 * MB])
+def test_an_upload_that_the_disk_cannot_hold(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes fail at once, or when what Python has buffered is written."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "wb+"))
+    chunks = in_chunks(body(("file", bytes(size))), CHUNK_BYTES)
+    with pytest.raises(Problem, match="TMPDIR") as refusal:
+        receive(Sender(chunks))
+    assert refusal.value.code == "insufficient_storage"
