@@ -18,9 +18,12 @@ from ipc import logs
 from ipc.arena import sweep
 from server.children import child_specs
 from server.errors import Problem
-from server.http.middleware import ApiKey, RequestContext
+from server.http.api_keys import ApiKeys
+from server.http.middleware import RequestContext
+from server.http.origins import OriginGuard, cors
 from server.http.rendering import problem_response
 from server.http.routes import ROUTES
+from server.metrics import Metrics
 from server.service import Service
 from server.settings import BadSetting, Settings, from_environ
 from server.tasks.registry import BadTask, installed
@@ -50,12 +53,9 @@ def create_app(
     if swept:
         log.warning("swept what a dead front left in /dev/shm", extra={"names": swept})
     service = Service(settings, worker_entry)
-    middleware = [Middleware(RequestContext, metrics=service.metrics)]
-    if settings.api_key:
-        middleware.append(Middleware(ApiKey, key=settings.api_key))
     app = Starlette(
         routes=ROUTES,
-        middleware=middleware,
+        middleware=_middleware(settings, service.metrics),
         lifespan=_lifespan,
         exception_handlers={
             Problem: _problem,
@@ -66,6 +66,17 @@ def create_app(
     )
     app.state.service = service
     return app
+
+
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+    """From the outermost to the innermost. A preflight of an allowed origin carries no API key."""
+    origins, hosts = settings.cors_origins, settings.allowed_hosts
+    return [
+        Middleware(RequestContext, metrics=metrics),
+        Middleware(OriginGuard, origins=origins, hosts=hosts, metrics=metrics),
+        *([cors(origins)] if origins else []),
+        *([Middleware(ApiKeys, settings.api_key, metrics)] if settings.api_key else []),
+    ]
 
 
 def _checked() -> Settings:
