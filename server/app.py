@@ -20,9 +20,12 @@ from ipc.cpus import limit_blas_threads
 from server.children import child_specs
 from server.cuda_devices import DriverFailed
 from server.errors import Problem
-from server.http.middleware import ApiKey, RequestContext
+from server.http.api_keys import ApiKeys
+from server.http.middleware import RequestContext
+from server.http.origins import OriginGuard, cors
 from server.http.rendering import problem_response
 from server.http.routes import ROUTES
+from server.metrics import Metrics
 from server.service import Service
 from server.settings import BadSetting, Settings, from_environ
 from server.tasks.registry import BadTask, installed
@@ -54,12 +57,9 @@ def create_app(
     log.info("devices", extra={"devices": settings.devices, "ids": settings.cuda_ids})
     limit_blas_threads()
     service = Service(settings, worker_entry)
-    middleware = [Middleware(RequestContext, metrics=service.metrics)]
-    if settings.api_key:
-        middleware.append(Middleware(ApiKey, key=settings.api_key))
     app = Starlette(
         routes=ROUTES,
-        middleware=middleware,
+        middleware=_middleware(settings, service.metrics),
         lifespan=_lifespan,
         exception_handlers={
             Problem: _problem,
@@ -70,6 +70,17 @@ def create_app(
     )
     app.state.service = service
     return app
+
+
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+    """From the outermost to the innermost. A preflight of an allowed origin carries no API key."""
+    origins, hosts = settings.cors_origins, settings.allowed_hosts
+    return [
+        Middleware(RequestContext, metrics=metrics),
+        Middleware(OriginGuard, origins=origins, hosts=hosts, metrics=metrics),
+        *([cors(origins)] if origins else []),
+        *([Middleware(ApiKeys, settings.api_key, metrics)] if settings.api_key else []),
+    ]
 
 
 def _checked() -> Settings:

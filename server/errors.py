@@ -10,6 +10,8 @@ STATUS = {
     "input_hash_mismatch": 400,
     "unauthorized": 401,
     "path_not_allowed": 403,
+    "origin_not_allowed": 403,
+    "host_not_allowed": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "upload_too_large": 413,

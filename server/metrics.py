@@ -19,6 +19,12 @@ class Metrics:
         self.requests = Counter(
             "eioku_requests_total", "Requests answered.", ["task", "status"], registry=registry
         )
+        self.client_requests = Counter(
+            "eioku_client_requests_total",
+            "Requests answered, by the name of the API key.",
+            ["client", "status"],
+            registry=registry,
+        )
         self.request_duration = Histogram(
             "eioku_request_duration_seconds",
             "Time from the arrival of a request to the end of its response.",

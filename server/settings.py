@@ -11,6 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from ipc.cpus import available_cpus
+from server import clients
+from server.clients import Client
 from server.cuda_devices import cuda_devices
 
 T = TypeVar("T")
@@ -23,11 +25,18 @@ MOST_DECODERS = 64
 POOL_MB_PER_DEVICE = 1024
 
 
+# As browsers write them: lower case, no default port, no path.
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]+")  # or an IPv6 address, bare
+SECRETS = frozenset({"API_KEY"})
+
+
 class BadSetting(Exception):
     """An environment variable has a value that is not allowed; the message is one line."""
 
     def __init__(self, name: str, value: str, allowed: str) -> None:
-        super().__init__(f"{name}={value!r} is not allowed: {allowed}")
+        shown = name if name in SECRETS else f"{name}={value!r}"
+        super().__init__(f"{shown} is not allowed: {allowed}")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_frame_pixels: int
     precision: str
     preload: tuple[str, ...]
-    api_key: str
+    api_key: tuple[Client, ...]
+    cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
     whisper_model: str
     cores: int
 
@@ -96,7 +107,9 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         max_frame_pixels=env.get("MAX_FRAME_PIXELS", str(8192 * 4320), _whole(1, 1 << 30)),
         precision=env.get("PRECISION", "auto", _one_of(PRECISIONS, str.lower)),
         preload=env.get("PRELOAD", "", _some_of(tasks)),
-        api_key=env.get("API_KEY", "", _text),
+        api_key=env.get("API_KEY", "", clients.parse),
+        cors_origins=env.get("CORS_ORIGINS", "", _list_of(ORIGIN, "https://app.example.com")),
+        allowed_hosts=env.get("ALLOWED_HOSTS", "", _list_of(HOST_NAME, "ml.example.com")),
         whisper_model=env.get("WHISPER_MODEL", "large-v3" if on_cuda else "base", _text),
         cores=cores,
     )
@@ -156,6 +169,17 @@ def _some_of(tasks: Collection[str]) -> Callable[[str], tuple[str, ...]]:
             known = ", ".join(tasks)
             raise ValueError(f"{unknown[0]!r} is not a task; it must be a list of {known}")
         return names
+
+    return parse
+
+
+def _list_of(pattern: re.Pattern[str], example: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        items = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        for item in items:
+            if not pattern.fullmatch(item):
+                raise ValueError(f"{item!r} is not like {example}; it must be a list of such")
+        return items
 
     return parse
 

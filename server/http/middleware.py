@@ -1,8 +1,7 @@
-"""Middleware for all requests: request id, API key, log line, metrics."""
+"""Middleware for all requests: request id, log line, metrics."""
 
 from __future__ import annotations
 
-import hmac
 import logging
 import re
 import time
@@ -12,12 +11,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc import logs
-from server.errors import Problem
-from server.http.rendering import problem_response
+from server.http.api_keys import CLIENT, OPEN_PATHS
 from server.metrics import Metrics
 from server.tasks.registry import installed
 
-OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -60,27 +57,11 @@ class RequestContext:
         path = scope["path"]
         level = logging.DEBUG if path in OPEN_PATHS or path == "/metrics" else logging.INFO
         event = {"method": scope["method"], "path": path, "status": status}
-        log.log(level, "request", extra=event | {"ms": round(elapsed_s * 1000, 1)})
+        client = {"client": scope[CLIENT]} if CLIENT in scope else {}
+        log.log(level, "request", extra=event | client | {"ms": round(elapsed_s * 1000, 1)})
+        if client:
+            self._metrics.client_requests.labels(client["client"], str(status)).inc()
         task = "all" if path == "/infer" else path.removeprefix("/infer/")
         if task == "all" or task in installed():
             self._metrics.requests.labels(task, str(status)).inc()
             self._metrics.request_duration.labels(task).observe(elapsed_s)
-
-
-class ApiKey:
-    """Requires `Authorization: Bearer <key>` on all routes except the health checks."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app = app
-        self._expected = f"Bearer {key}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            given = Headers(scope=scope).get("authorization", "").encode("latin-1")
-            if not hmac.compare_digest(given, self._expected):
-                problem = Problem(
-                    "unauthorized", "An API key is required: 'Authorization: Bearer <API_KEY>'."
-                )
-                await problem_response(problem)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)

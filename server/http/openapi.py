@@ -11,6 +11,7 @@ import msgspec
 from server.analysis.request import Video
 from server.analysis.response_builder import CombinedResponse
 from server.errors import STATUS, ProblemDocument
+from server.http.api_keys import OPEN_PATHS
 from server.http.health import Health
 from server.http.rendering import MSGPACK
 from server.http.streaming import NDJSON, SSE
@@ -20,8 +21,8 @@ REFERENCE = "#/components/schemas/{name}"
 
 
 @cache
-def document() -> bytes:
-    """The document as JSON."""
+def document(*, with_key: bool) -> bytes:
+    """The document as JSON; `with_key` says whether the service requires an API key."""
     types = [
         Video,
         *(task.options for task in installed().values()),
@@ -47,14 +48,28 @@ def document() -> bytes:
     paths["/readyz"]["get"]["responses"]["503"] = {
         "description": "A task has no worker yet, or a worker is starting"
     }
-    return msgspec.json.encode(
-        {
-            "openapi": "3.1.0",
-            "info": {"title": "Eioku ML service", "version": version("eioku-ml")},
-            "paths": paths,
-            "components": {"schemas": components},
-        }
-    )
+    whole: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "Eioku ML service", "version": version("eioku-ml")},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+    if with_key:
+        _require_key(whole)
+    return msgspec.json.encode(whole)
+
+
+def _require_key(document: dict[str, Any]) -> None:
+    """Add the security scheme to all operations but the health checks."""
+    scheme = {"type": "http", "scheme": "bearer", "description": "One of the keys of API_KEY."}
+    document["components"]["securitySchemes"] = {"api_key": scheme}
+    document["security"] = [{"api_key": []}]
+    for path, operations in document["paths"].items():
+        if path in OPEN_PATHS:
+            operations["get"]["security"] = []
+        elif "get" in operations:
+            refusal = _answer("unauthorized", ProblemDocument, "application/problem+json")
+            operations["get"]["responses"]["401"] = refusal
 
 
 def _operation(task: AnyTask, components: dict[str, Any]) -> dict[str, Any]:

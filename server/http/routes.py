@@ -165,7 +165,8 @@ async def get_metrics(request: HttpRequest) -> Response:
 
 async def get_openapi(request: HttpRequest) -> Response:
     """GET /openapi.json: the API as an OpenAPI document."""
-    return Response(openapi.document(), media_type="application/json")
+    document = openapi.document(with_key=bool(_service(request).settings.api_key))
+    return Response(document, media_type="application/json")
 
 
 ROUTES = [

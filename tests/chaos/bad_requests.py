@@ -93,13 +93,14 @@ def bad_http() -> dict[str, BadRequest]:
         "HTTP/2 preface": _bad("400 405 404", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         "HTTP/9.9": _bad("400", b"GET / HTTP/9.9\r\n\r\n"),
         "absolute target": _bad(
-            "200 404", b"GET http://x/livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "200 404",
+            b"GET http://x/livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         ),
         "space in a name": _bad("400", head("Bad Name: x")),
         "NUL in a header": _bad("400", head("X: a\0b")),
         "line break in a header": _bad("400", head("X: a\nb")),
         "path that is not UTF-8": _bad("404", head(method="GET", path="/%ff%fe%00")),
-        "path with a NUL": _bad("400 404", b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n"),
+        "path with a NUL": _bad("400 404", b"GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         "path of 60 000 characters": _bad("404 431", head(method="GET", path="/" + "a" * 60_000)),
         "header of 60 000 characters": _bad("403 431", post(GOOD_BODY, JSON, "X: " + "a" * 60_000)),
         "header of 2 MB": _bad("431", head("X: " + "a" * 2 * MB)),

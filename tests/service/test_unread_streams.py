@@ -47,7 +47,7 @@ def unread(server: Server, clip: Path, start_ms: int) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", server.port))
     head = (
-        "POST /infer/objects HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n"
+        "POST /infer/objects HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     client.sendall(head.encode() + content)

@@ -32,6 +32,7 @@ class Server:
     """
 
     def __init__(self, command: str, environ: dict[str, str]) -> None:
+        self.environ = environ
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log: list[dict[str, Any]] = []
