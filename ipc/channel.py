@@ -11,7 +11,9 @@ import os
 import queue
 import threading
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import SemLock
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -104,6 +106,11 @@ class Channel:
 
     def close(self) -> None:
         """Discard queued requests. Call only when the child is dead."""
+        for part in vars(self._requests).values():
+            # A resource tracker that was killed and started again has forgotten the semaphores, and
+            # would print a traceback for each when it is unlinked.
+            if isinstance(part, SemLock):
+                resource_tracker.register(part._semlock.name, "semaphore")  # type: ignore[attr-defined]
         self._requests.cancel_join_thread()
         self._requests.close()
         self._cancels.close()
