@@ -52,6 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     preload: tuple[str, ...]
     api_key: str
     whisper_model: str
+    model_memory_mb: int
+    model_idle_s: float
+    worker_max_rss_mb: int
     cores: int
 
     @property
@@ -90,6 +93,9 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         preload=env.get("PRELOAD", "", _some_of(tasks)),
         api_key=env.get("API_KEY", "", _text),
         whisper_model=env.get("WHISPER_MODEL", "large-v3" if on_cuda else "base", _text),
+        model_memory_mb=env.get("MODEL_MEMORY_MB", "0", _whole(0, 1 << 24)),
+        model_idle_s=env.get("MODEL_IDLE_S", "0", _seconds_or_never),
+        worker_max_rss_mb=env.get("WORKER_MAX_RSS_MB", "0", _whole(0, 1 << 24)),
         cores=cores,
     )
 
@@ -130,6 +136,10 @@ def _seconds(value: str) -> float:
     if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]+)?", value) or not 0 < float(value) <= 604_800:
         raise ValueError("it must be a number of seconds, above 0 and at most 604800 (a week)")
     return float(value)
+
+
+def _seconds_or_never(value: str) -> float:
+    return 0.0 if value == "0" else _seconds(value)
 
 
 def _one_of(allowed: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:

@@ -47,7 +47,7 @@ def health(service: Service) -> Health:
     workers = service.dispatcher.workers
     on_cuda = [worker for worker in workers if worker.spec.device != "cpu"]
     beats = [worker.heartbeat for worker in on_cuda]
-    models = {name: state for worker in workers for name, state in worker.heartbeat.models.items()}
+    models = {name: state for worker in workers for name, state in worker.model_states.items()}
     return Health(
         status=_status(service, models),
         models_loaded=sorted({key for worker in workers for key in worker.resident}),
