@@ -139,7 +139,12 @@ def _seconds(value: str) -> float:
 
 
 def _seconds_or_never(value: str) -> float:
-    return 0.0 if value == "0" else _seconds(value)
+    try:
+        return 0.0 if value == "0" else _seconds(value)
+    except ValueError:
+        raise ValueError(
+            "it must be 0 (never), or a number of seconds, at most 604800 (a week)"
+        ) from None
 
 
 def _one_of(allowed: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:
