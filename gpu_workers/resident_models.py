@@ -45,7 +45,7 @@ class ResidentModels:
         self._tasks = tasks
         self._runtime = runtime
         self._files = files
-        self._budget_bytes = budget_bytes
+        self.budget_bytes = budget_bytes
         self._models: OrderedDict[str, _Resident] = OrderedDict()
 
     @property
@@ -95,8 +95,9 @@ class ResidentModels:
             self._files.failed(wanted, str(error))
             raise
         self._files.loaded(wanted)
+        # If others had to go meanwhile, the difference is too small.
         on_device = allocated_bytes(self._runtime.device_name) - before
-        size_bytes = on_device if on_device > 0 else model_bytes(model) or expected_bytes
+        size_bytes = max(on_device, model_bytes(model)) or expected_bytes
         self._make_room(size_bytes)
         self._models[wanted.model_key] = _Resident(model, size_bytes, monotonic())
         about = {"model": wanted.model_key, "mb": size_bytes // MB, "all_mb": self.size_bytes // MB}
@@ -106,7 +107,7 @@ class ResidentModels:
         """Evict the least recently used models until `size_bytes` more are within the budget."""
         evicted, left = [], self.size_bytes + size_bytes
         for key, resident in self._models.items():
-            if left <= self._budget_bytes:
+            if left <= self.budget_bytes:
                 break
             left -= resident.size_bytes
             evicted.append(key)
@@ -129,12 +130,12 @@ class ResidentModels:
             return model
         empty_caches()
         device = self._runtime.device_name
-        needed = f" Its files have {expected_bytes // MB} MB." if expected_bytes else ""
+        memory = "main memory" if device == "cpu" else "GPU memory"
+        needed = f"Its files have {expected_bytes // MB} MB; " if expected_bytes else ""
         raise ModelUnavailable(
-            f"{wanted.model_key} cannot be loaded: not enough memory on {device}, which has "
-            f"{free_bytes(device) // MB} MB free, with no other model of this worker loaded."
-            f"{needed} Request a smaller model, or give the service a device or a container with "
-            "more memory"
+            f"{wanted.model_key} cannot be loaded: there is not enough {memory} for it. {needed}"
+            f"{free_bytes(device) // MB} MB are free, with no other model of this worker loaded. "
+            f"Request a smaller model, or run the service with more {memory}"
         )
 
     def _attempt(self, wanted: TaskSpec, module: TaskModule, spec: Any) -> Model | None:

@@ -151,11 +151,12 @@ class Worker:
         return Inferred(request.id, results, model.info, round(elapsed_ms, 3))
 
     def heartbeat(self) -> Heartbeat:
-        """The device's memory; no file is read for it."""
+        """The device's memory; no file is read for it. Ends the process if the device fails."""
         if self._config.device == "cpu":
             return Heartbeat()
-        total_bytes = device_memory.total_bytes("cuda:0")
-        return Heartbeat(total_bytes - device_memory.free_bytes("cuda:0"), total_bytes)
+        with exit_if_device_failed():
+            total_bytes = device_memory.total_bytes("cuda:0")
+            return Heartbeat(total_bytes - device_memory.free_bytes("cuda:0"), total_bytes)
 
     def evict_idle(self) -> None:
         """Evict the models that were not used for MODEL_IDLE_S, and return their memory."""

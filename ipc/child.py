@@ -140,6 +140,8 @@ def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
     while not stopped.wait(HEARTBEAT_S):
         try:
             sign = heartbeat()
+        except SystemExit:
+            os._exit(1)  # the child has found itself unusable, and has logged why
         except Exception:
             log.exception("the heartbeat's content could not be determined")
             sign = Heartbeat()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import queue
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,10 +13,7 @@ import pytest
 from gpu_workers import model_states
 from gpu_workers.model_states import UNKNOWN, ModelFiles, StatesWatch
 from gpu_workers.weights.store import Stamp, WeightsStore
-from gpu_workers.worker import Worker
-from ipc.arena import Arena
-from ipc.config import WorkerConfig
-from ipc.messages import FromChild, Heartbeat, ModelStates, TaskSpec
+from ipc.messages import ModelStates, TaskSpec
 
 DEADLINE_S = 30
 NOTHING = msgspec.Raw(b"\x80")
@@ -143,27 +139,3 @@ def test_a_failure_counts_until_the_file_changes(tmp_path: Path) -> None:
     assert files.states(OBJECTS) == {"yolov8n.pt": "failed: yolov8n.pt is damaged"}
     (tmp_path / "yolov8n.pt").write_bytes(b"repaired")
     assert files.states(OBJECTS) == {"yolov8n.pt": "ready"}
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    arena = Arena(1 << 20)
-    arena.create()
-    tasks = {"objects": "gpu_workers.tasks.objects"}
-    config = WorkerConfig(
-        arena.name, "cpu", "", "fp32", 1, str(tmp_path), False, tasks, (), (OBJECTS,)
-    )
-    reports: list[FromChild] = []
-    yield Worker(config, reports.append)
-    arena.unlink()
-
-
-def test_heartbeats_do_not_look_at_the_folder(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def looked_at(self: Path, **kwargs: object) -> None:
-        raise AssertionError(f"a heartbeat looked at {self}")
-
-    for look in ("stat", "is_file", "exists"):
-        monkeypatch.setattr(Path, look, looked_at)
-    assert isinstance(worker.heartbeat(), Heartbeat)

@@ -129,6 +129,23 @@ def test_a_model_without_tensors_counts_as_its_file(models: Models) -> None:
     assert keys(models) == ["b.pt", "c.pt"]
 
 
+def test_on_a_gpu_a_model_counts_with_what_it_allocates(
+    tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allocated = 0
+
+    def allocate(name: str) -> None:
+        nonlocal allocated
+        allocated += 6 * MB
+
+    monkeypatch.setattr(resident_models, "allocated_bytes", lambda device: allocated)
+    models.during_load = allocate
+    models.get("a.pt")
+    assert models.resident.size_bytes == 6 * MB
+    models.get("b.pt", size_mb=1)
+    assert keys(models) == ["b.pt"]
+
+
 def test_a_model_is_loaded_again_alone_if_there_is_no_memory(models: Models) -> None:
     def full(name: str) -> None:
         if keys(models):
@@ -149,10 +166,10 @@ def test_a_model_that_does_not_fit_is_unavailable(models: Models) -> None:
     with pytest.raises(ModelUnavailable) as raised:
         models.get("large.pt", size_mb=3)
     assert len(models.loads) == 2
-    for words in ("sized/large.pt", "not enough memory on cpu", "MB free", "files have 3 MB"):
+    for words in ("sized/large.pt", "not enough main memory", "MB are free", "files have 3 MB"):
         assert words in str(raised.value)
     assert "damaged" not in str(raised.value)
-    assert "not enough memory" in models.files.states(wanted("large.pt"))["large.pt"]
+    assert "not enough main memory" in models.files.states(wanted("large.pt"))["large.pt"]
     models.during_load = lambda _: None
     models.get("large.pt", size_mb=3)
     assert models.files.states(wanted("large.pt")) == {"large.pt": "ready"}

@@ -67,3 +67,12 @@ def test_an_error_of_the_content_does_not(error: OSError) -> None:
     endpoint = FakeEndpoint(None, None, BrokenPipeError())
     beat(endpoint, content)
     assert endpoint.sent == [Heartbeat()] * 3
+
+
+def test_a_child_that_gives_itself_up_ends() -> None:
+    def content() -> Heartbeat:
+        raise SystemExit(1)
+
+    endpoint = FakeEndpoint()
+    beat(endpoint, content)
+    assert endpoint.sent == []

@@ -78,7 +78,7 @@ def test_a_model_without_memory_is_unavailable(media: Path, tmp_path: Path) -> N
         server.infer("objects", clip, model_name="slow-0.pt")
         refused = server.infer("objects", clip, model_name="huge.pt")
         assert (refused.status_code, refused.json()["code"]) == (503, "model_unavailable")
-        assert "not enough memory" in refused.json()["detail"]
+        assert "not enough main memory" in refused.json()["detail"]
         assert resident(server) == []
         assert server.infer("objects", clip, model_name="slow-0.pt").status_code == 200
         assert server.metric(RESTARTS) == 0
@@ -101,7 +101,8 @@ def test_what_cannot_be_preloaded_is_reported(media: Path, tmp_path: Path) -> No
     mark.touch()
     with serving(media, tmp_path, PRELOAD="objects,scenes") as server:
         server.wait_until(
-            lambda: "not enough memory" in health(server)["models"]["yolov8n.pt"], "the failure"
+            lambda: "not enough main memory" in health(server)["models"]["yolov8n.pt"],
+            "the failure",
         )
         assert health(server)["status"] == "degraded"
         assert server.infer("scenes", clip).status_code == 200
