@@ -15,7 +15,18 @@ from typing import Any
 
 from ipc import logs, malloc
 from ipc.channel import Endpoint
-from ipc.messages import Crashed, Failed, FromChild, Heartbeat, Infer, Load, Ready, Stop, activity
+from ipc.messages import (
+    Crashed,
+    Failed,
+    FromChild,
+    Heartbeat,
+    Infer,
+    Leaving,
+    Load,
+    Ready,
+    Stop,
+    activity,
+)
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
@@ -54,12 +65,16 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     code = 0
     try:
         getattr(importlib.import_module(module), function)(endpoint, config)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
     except Exception as error:
         log.exception("child failed")
         endpoint.send(Crashed(_summary(error)))
         code = 1
     logging.shutdown()
-    os._exit(code)  # nothing to save, and an orderly shutdown of torch takes seconds
+    # There is nothing to save. An orderly shutdown of torch takes seconds, and may hang if the
+    # device has failed.
+    os._exit(code)
 
 
 def serve(
@@ -68,8 +83,12 @@ def serve(
     ready: Ready,
     heartbeat: Callable[[], Heartbeat] = Heartbeat,
     idle: Callable[[], None] = lambda: None,
+    leaving: Callable[[], Leaving | None] = lambda: None,
 ) -> None:
-    """Send `ready`, then answer requests until told to stop; call `idle` while there are none."""
+    """Send `ready`, then answer requests until told to stop; call `idle` while there are none.
+
+    After each reply, `leaving` may tell why the process is to be replaced.
+    """
     endpoint.send(ready)
     threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
     while True:
@@ -83,6 +102,9 @@ def serve(
             endpoint.send(Failed(request.id, CANCELLED, "The request is no longer wanted."))
         else:
             endpoint.send(_answer(request, answer))
+            if (reason := leaving()) is not None:
+                endpoint.send(reason)
+                return
 
 
 def _answer(request: Any, answer: Callable[[Any], FromChild]) -> FromChild:
@@ -131,10 +153,14 @@ def _beat(endpoint: Endpoint[Any], heartbeat: Callable[[], Heartbeat]) -> None:
     while not stopped.wait(HEARTBEAT_S):
         try:
             sign = heartbeat()
+        except SystemExit:
+            os._exit(1)  # the child has found itself unusable, and has logged why
         except Exception:
             log.exception("the heartbeat's content could not be determined")
             sign = Heartbeat()
         try:
             endpoint.send(sign)
-        except OSError:
+        except ConnectionError:
             os._exit(1)  # the front is dead, or has discarded this process
+        except OSError:
+            log.exception("a heartbeat could not be sent")

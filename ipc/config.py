@@ -14,7 +14,11 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     threads, `cv2_threads` those of cv2. `tasks` maps each task's name to the module that loads its
     models. A `warm` worker imports torch before it reports ready; others import it when a task
     first needs it. `preload` are the models to load before it reports ready. `default_models` are
-    the (task, file) pairs whose state the heartbeat reports.
+    those whose files' states it reports.
+
+    The resident models have `model_memory_bytes`; 0 means half of the device's memory, of which
+    `device_workers` workers have equal shares. Models are evicted after `model_idle_s` without use,
+    and the process is replaced if it has more than `max_rss_bytes`; 0 means never.
     """
 
     arena: str
@@ -27,7 +31,11 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     warm: bool
     tasks: dict[str, str]
     preload: tuple[TaskSpec, ...]
-    default_models: tuple[tuple[str, str], ...]
+    default_models: tuple[TaskSpec, ...]
+    model_memory_bytes: int = 0
+    device_workers: int = 1
+    model_idle_s: float = 0.0
+    max_rss_bytes: int = 0
 
 
 class DecoderConfig(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")
+from ipc import cgroups
+from ipc.cgroups import CGROUP_ROOT, OWN_CGROUPS
 
 
 def available_cpus(root: Path = CGROUP_ROOT, own: Path = OWN_CGROUPS) -> int:
@@ -30,39 +30,16 @@ def limit_blas_threads() -> None:
 
 
 def _quotas(root: Path, own: Path) -> Iterator[float]:
-    """The quotas in CPUs of this process's group and of all groups around it, v2 and v1."""
-    for line in _lines(own):
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            for folder in _upwards(root, path):
-                yield from _quota(_words(folder / "cpu.max"))
-        elif "cpu" in controllers.split(","):
-            for folder in _upwards(root / "cpu", path):
-                words = _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
-                yield from _quota(words)
-
-
-def _upwards(root: Path, path: str) -> Iterator[Path]:
-    """The group's folder, and those above it; in a container its own is mounted as the root."""
-    folder = root / path.lstrip("/")
-    while folder != root:
-        yield folder
-        folder = folder.parent
-    yield root
+    """The quotas in CPUs of this process's group and of all groups around it."""
+    for folder, version in cgroups.folders("cpu", root, own):
+        if version == 2:
+            yield from _quota(cgroups.words(folder / "cpu.max"))
+        else:
+            files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+            yield from _quota([word for file in files for word in cgroups.words(file)])
 
 
 def _quota(words: list[str]) -> Iterator[float]:
     """Quota and period in µs; "max" or -1 is no quota."""
     if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0:
         yield int(words[0]) / int(words[1])
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []  # no control groups, or none that this process may see
-
-
-def _words(path: Path) -> list[str]:
-    return " ".join(_lines(path)).split()

@@ -66,12 +66,13 @@ Subject = Frames | Audio | Gathered
 class TaskSpec(msgspec.Struct, frozen=True):
     """Which model to use, and how: `options` is an encoded struct of the task.
 
-    `model_key` identifies a resident model.
+    `model_key` identifies a resident model; `weights` are the names of the files that it needs.
     """
 
     task: str
     model_key: str
     options: msgspec.Raw
+    weights: tuple[str, ...] = ()
 
 
 # Front to worker.
@@ -167,22 +168,44 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The child has started; `device_name` is its device, `models` are those it has loaded."""
+    """The child has started; `device_name` is its device."""
 
     pid: int
     device_name: str
-    models: dict[str, ModelInfo] = {}
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):
     """The child's interpreter is running; memory is that of the device, zero without one.
 
-    `models` maps each default model of the child's tasks to ready, missing, or failed and why.
+    What it takes to make one must neither read a file system nor wait for work.
     """
 
     memory_used_bytes: int = 0
     memory_total_bytes: int = 0
-    models: dict[str, str] = {}
+
+
+class Resident(msgspec.Struct, frozen=True, tag=True):
+    """The models that are loaded now, by their `model_key`; sent before the reply that shows it."""
+
+    models: dict[str, ModelInfo]
+
+
+class ModelStates(msgspec.Struct, frozen=True, tag=True):
+    """The state of each file of the default models, sent when it changes.
+
+    It is ready, missing, or failed and why.
+    """
+
+    files: dict[str, str]
+
+
+class Leaving(msgspec.Struct, frozen=True, tag=True):
+    """The child exits between two requests, and is to be replaced; this is no failure.
+
+    It does not work on the requests that are still in its queue.
+    """
+
+    reason: str
 
 
 class Crashed(msgspec.Struct, frozen=True, tag=True):
@@ -277,6 +300,5 @@ class AudioDecoded(msgspec.Struct, frozen=True, tag=True):
     decode_ms: float
 
 
-FromChild = (
-    Ready | Heartbeat | Crashed | Failed | Loaded | Inferred | Probed | Decoded | AudioDecoded
-)
+Reply = Failed | Loaded | Inferred | Probed | Decoded | AudioDecoded
+FromChild = Ready | Heartbeat | Resident | ModelStates | Leaving | Crashed | Reply

@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     whisper_model: str
+    model_memory_mb: int
+    model_idle_s: float
+    worker_max_rss_mb: int
     cores: int
 
     @property
@@ -111,6 +114,9 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         cors_origins=env.get("CORS_ORIGINS", "", _list_of(ORIGIN, "https://app.example.com")),
         allowed_hosts=env.get("ALLOWED_HOSTS", "", _list_of(HOST_NAME, "ml.example.com")),
         whisper_model=env.get("WHISPER_MODEL", "large-v3" if on_cuda else "base", _text),
+        model_memory_mb=env.get("MODEL_MEMORY_MB", "0", _whole(0, 1 << 24)),
+        model_idle_s=env.get("MODEL_IDLE_S", "0", _seconds_or_never),
+        worker_max_rss_mb=env.get("WORKER_MAX_RSS_MB", "0", _whole(0, 1 << 24)),
         cores=cores,
     )
 
@@ -151,6 +157,15 @@ def _seconds(value: str) -> float:
     if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]+)?", value) or not 0 < float(value) <= 604_800:
         raise ValueError("it must be a number of seconds, above 0 and at most 604800 (a week)")
     return float(value)
+
+
+def _seconds_or_never(value: str) -> float:
+    try:
+        return 0.0 if value == "0" else _seconds(value)
+    except ValueError:
+        raise ValueError(
+            "it must be 0 (never), or a number of seconds, at most 604800 (a week)"
+        ) from None
 
 
 def _one_of(allowed: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from stat import S_ISREG
 from typing import Literal
 
 import msgspec
@@ -34,6 +35,13 @@ class Weights(msgspec.Struct, frozen=True):
     stand_in: bool
 
 
+class Stamp(msgspec.Struct, frozen=True):
+    """Shows whether a file has changed."""
+
+    size_bytes: int
+    mtime_ns: int
+
+
 class WeightsStore:
     """The models of one folder. Several processes may use the same folder concurrently."""
 
@@ -64,7 +72,19 @@ class WeightsStore:
 
         Raises ModelUnavailable if the name is refused.
         """
-        return "ready" if self._locate(name, task)[0].is_file() else "missing"
+        return "ready" if self.stamp(name, task) else "missing"
+
+    def stamp(self, name: str, task: str) -> Stamp | None:
+        """Size and time of the file, None if it does not exist; does not read it.
+
+        Raises ModelUnavailable if the name is refused, OSError if the folder cannot be read.
+        """
+        path, _ = self._locate(name, task)
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stamp(found.st_size, found.st_mtime_ns) if S_ISREG(found.st_mode) else None
 
     def _locate(self, name: str, task: str) -> tuple[Path, Entry | None]:
         """Return the model's path, whether the file exists or not, and its catalogue entry."""

@@ -9,9 +9,9 @@ from ipc.config import DecoderConfig, WorkerConfig
 from ipc.messages import TaskSpec
 from server.children import deadlines
 from server.children.supervisor import ChildSpec
-from server.settings import Settings
+from server.settings import MB, Settings
 from server.tasks.registry import AnyTask, installed
-from server.tasks.task import Options, RunsOn
+from server.tasks.task import RunsOn
 
 WORKER = "gpu_workers.worker:main"
 DECODER = "server.decoding.decoder_process:main"
@@ -79,7 +79,11 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
         warm=of_devices,
         tasks={task.name: task.worker for task in installed().values()},
         preload=preload,
-        default_models=_default_models(settings) if of_devices else (),
+        default_models=_specs(installed().values(), settings) if of_devices else (),
+        model_memory_bytes=settings.model_memory_mb * MB,
+        device_workers=max(1, settings.devices.count(device)),
+        model_idle_s=settings.model_idle_s,
+        max_rss_bytes=settings.worker_max_rss_mb * MB,
     )
     ready_s = deadlines.READY_WITH_PRELOAD_S if preload else deadlines.READY_S
     return ChildSpec(name, device, entry, config, settings.gpu_concurrency, ready_s)
@@ -107,23 +111,23 @@ def _precision(settings: Settings, device: str) -> str:
 
 
 def _preload(settings: Settings, name: str) -> tuple[TaskSpec, ...]:
+    """The models of PRELOAD that this worker may run."""
     tasks = [installed()[task] for task in settings.preload]
+    return _specs(tasks, settings, name)
+
+
+def _specs(
+    tasks: Iterable[AnyTask], settings: Settings, worker: str | None = None
+) -> tuple[TaskSpec, ...]:
+    """The models that tasks need if a request names none; only those that `worker` may run."""
     return tuple(
         task.task_spec(options, task.start())
         for task, options in _with_defaults(tasks, settings)
-        if name in eligible_workers(task.runs_on(options), settings)
+        if worker is None or worker in eligible_workers(task.runs_on(options), settings)
     )
 
 
-def _default_models(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """The (task, file) pairs that the tasks need if a request names no model."""
-    return tuple(
-        (task.name, file)
-        for task, options in _with_defaults(installed().values(), settings)
-        for file in task.weights(options)
-    )
-
-
-def _with_defaults(tasks: Iterable[AnyTask], settings: Settings) -> list[tuple[AnyTask, Options]]:
+def _with_defaults(tasks: Iterable[AnyTask], settings: Settings) -> list[tuple[AnyTask, Any]]:
+    """Each task with the options of a request that gives none."""
     defaults: list[tuple[AnyTask, Any]] = [(task, task.options()) for task in tasks]
     return [(task, task.with_defaults(options, settings)) for task, options in defaults]

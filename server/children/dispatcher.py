@@ -78,7 +78,8 @@ class Dispatcher:
             route, message, deadlines.load_s(route.longest_request_s), None
         )
         assert isinstance(reply, Loaded)
-        return self._remember(child, spec, reply.model)
+        # With the device's name in DEVICES.
+        return msgspec.structs.replace(reply.model, device=child.spec.device)
 
     async def infer(
         self, route: Route, spec: TaskSpec, subject: Subject, lease: Lease | None = None
@@ -92,7 +93,6 @@ class Dispatcher:
         elapsed_s = time.perf_counter() - started
         inference_s = reply.inference_ms / 1000
         queue_s = max(0.0, elapsed_s - inference_s)
-        self._remember(child, spec, reply.model)
         self._learn(child, spec.task, inference_s)
         self._metrics.queue_wait.labels(spec.task).observe(queue_s)
         self._metrics.inference.labels(spec.task, child.spec.device).observe(inference_s)
@@ -142,12 +142,6 @@ class Dispatcher:
     def _cost_s(self, child: Child, spec: TaskSpec) -> float:
         seconds = self._seconds.get((child.spec.name, spec.task), FIRST_GUESS_S)
         return seconds + (0.0 if spec.model_key in child.resident else LOAD_COST_S)
-
-    def _remember(self, child: Child, spec: TaskSpec, model: ModelInfo) -> ModelInfo:
-        """Record that the model is resident in `child`, with the device's name in DEVICES."""
-        known = msgspec.structs.replace(model, device=child.spec.device)
-        child.resident[spec.model_key] = known
-        return known
 
     def _learn(self, child: Child, task: str, seconds: float) -> None:
         """Update the expected time of a batch, an exponential moving average."""

@@ -68,13 +68,16 @@ class Flights:
         if not flight.reply.done():
             flight.reply.set_result(message)
 
-    def bury(self, name: str) -> None:
-        """The child of this name is dead: release all slots, and fail all requests."""
+    def bury(self, name: str, *, at_work: bool) -> None:
+        """The child of this name is dead: release all slots, and fail all requests.
+
+        `at_work` tells whether it was working on the oldest one.
+        """
         flights, self._flights = self._flights, {}
         for place, flight in enumerate(flights.values()):
             flight.release()
             if not flight.reply.done():
-                flight.reply.set_exception(ChildDied(name, running=place == 0))
+                flight.reply.set_exception(ChildDied(name, running=at_work and place == 0))
 
     def queued(self, message_id: int) -> bool:
         """Whether the child has not got to this request yet."""

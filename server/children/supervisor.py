@@ -14,7 +14,17 @@ import msgspec
 
 from ipc import child as child_process
 from ipc.channel import SPAWN, Channel
-from ipc.messages import Crashed, FromChild, Heartbeat, ModelInfo, Ready, Stop
+from ipc.messages import (
+    Crashed,
+    FromChild,
+    Heartbeat,
+    Leaving,
+    ModelInfo,
+    ModelStates,
+    Ready,
+    Resident,
+    Stop,
+)
 from server.children import deadlines
 from server.children.flights import Flights
 from server.frame_pool.pool import Lease
@@ -42,11 +52,12 @@ class ChildSpec:
 
 @dataclass
 class _Incarnation:
-    """One process of a child, with its own channel."""
+    """One process of a child, with its own channel; `leaving` is why it ends of its own accord."""
 
     process: Any
     channel: Channel
     crash: str = ""
+    leaving: str | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_sign: float = field(default_factory=lambda: monotonic())
@@ -70,6 +81,7 @@ class Child:
         self.device_name = spec.device
         self.heartbeat = Heartbeat()
         self.resident: dict[str, ModelInfo] = {}
+        self.model_states: dict[str, str] = {}
         self._log_level = log_level
         self._changed = changed
         self._flights = Flights()
@@ -113,9 +125,14 @@ class Child:
         while not self._stopping.is_set():
             started = monotonic()
             self.failed_starts += 1
-            self.reason = reason = await self._live()
+            reason, left = await self._live()
+            self.reason = reason
             if self._stopping.is_set():
                 break
+            self.restarts += 1
+            if left:
+                log.info("child recycled", extra={"child": self.spec.name, "reason": reason})
+                continue
             early_deaths = early_deaths + 1 if monotonic() - started < STEADY_AFTER_S else 0
             backoff_s = min(FIRST_BACKOFF_S * 2**early_deaths, LONGEST_BACKOFF_S)
             log.error(
@@ -127,7 +144,6 @@ class Child:
                     "backoff_s": backoff_s,
                 },
             )
-            self.restarts += 1
             self._set_state("backing_off")
             await _wait(self._stopping, backoff_s)
         self._set_state("stopped")
@@ -150,13 +166,13 @@ class Child:
             log.error("child killed", extra={"child": self.spec.name, "reason": reason})
             self._incarnation.process.kill()
 
-    async def _live(self) -> str:
-        """Run one process from start to death; return the reason of its death."""
+    async def _live(self) -> tuple[str, bool]:
+        """Run one process from start to death; return the reason, and whether it left by itself."""
         self._set_state("starting")
         try:
             incarnation = self._incarnation = self._spawn()
         except OSError as error:
-            return f"it could not be started: {error}"
+            return f"it could not be started: {error}", False
         try:
             reason = await self._watch(incarnation)
         finally:
@@ -165,8 +181,10 @@ class Child:
             await _wait(incarnation.ended, deadlines.EXIT_S)
             await asyncio.to_thread(incarnation.process.join, deadlines.EXIT_S)
             incarnation.channel.close()
-            self._bury()
-        return f"{incarnation.crash or reason} (exit code {incarnation.process.exitcode})"
+            self._bury(incarnation)
+        if incarnation.leaving is not None:
+            return incarnation.leaving, True
+        return f"{incarnation.crash or reason} (exit code {incarnation.process.exitcode})", False
 
     def _spawn(self) -> _Incarnation:
         channel = Channel(self.spec.capacity)
@@ -197,6 +215,8 @@ class Child:
         ready_deadline = monotonic() + self.spec.ready_deadline_s
         while not await _wait(incarnation.ended, WATCH_INTERVAL_S):
             now = monotonic()
+            if incarnation.leaving is not None:
+                return incarnation.leaving
             if not incarnation.ready.is_set():
                 if now > ready_deadline:
                     return f"not ready within {self.spec.ready_deadline_s:.0f} s"
@@ -225,20 +245,24 @@ class Child:
                 self.device_name = message.device_name
                 self.failed_starts = 0
                 self.reason = None
-                self.resident.update(
-                    {
-                        key: msgspec.structs.replace(model, device=self.spec.device)
-                        for key, model in message.models.items()
-                    }
-                )
                 incarnation.ready.set()
-                about = {"pid": message.pid, "models": sorted(message.models)}
+                about = {"pid": message.pid, "models": sorted(self.resident)}
                 log.info("child ready", extra={"child": self.spec.name} | about)
                 self._set_state("ready")
             case Crashed():
                 incarnation.crash = message.reason
             case Heartbeat():
                 self.heartbeat = message
+            case Resident():
+                self.resident = {
+                    key: msgspec.structs.replace(model, device=self.spec.device)
+                    for key, model in message.models.items()
+                }
+            case ModelStates():
+                self.model_states = message.files
+            case Leaving():
+                incarnation.leaving = message.reason
+                self._set_state("ending")
             case _:
                 self._flights.land(message.id, message)
                 self._changed()
@@ -248,11 +272,11 @@ class Child:
         if reply.cancelled() and self._incarnation and self._flights.queued(message_id):
             self._incarnation.channel.cancel(message_id)
 
-    def _bury(self) -> None:
+    def _bury(self, incarnation: _Incarnation) -> None:
         """After the death of the process: release its slots, and fail its requests."""
         self._incarnation = None
-        self.resident.clear()
-        self._flights.bury(self.spec.name)
+        self.resident = {}
+        self._flights.bury(self.spec.name, at_work=incarnation.leaving is None)
 
     def _set_state(self, state: str) -> None:
         self.state = state

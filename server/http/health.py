@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from server.children.supervisor import Child
 from server.service import Service
 from server.settings import MB
+
+READY = "ready"
 
 
 class WorkerHealth(msgspec.Struct, frozen=True):
@@ -37,7 +42,8 @@ class PoolHealth(msgspec.Struct, frozen=True):
 class Health(msgspec.Struct, frozen=True):
     """The body. The fields about the GPU are those of the CUDA workers that are ready.
 
-    `gpu_device_name` is that of the first one; memory is the sum of all.
+    `gpu_device_name` is that of the first one; memory is the sum of all. `models` maps each file of
+    the default models to ready, missing, unknown, or failed and why.
     """
 
     status: str
@@ -56,7 +62,7 @@ def health(service: Service) -> Health:
     workers = service.dispatcher.workers
     on_cuda = [w for w in workers if w.spec.device != "cpu" and w.state == "ready"]
     beats = [worker.heartbeat for worker in on_cuda]
-    models = {name: state for worker in workers for name, state in worker.heartbeat.models.items()}
+    models = _models(workers)
     return Health(
         status=_status(service, models),
         models_loaded=sorted({key for worker in workers for key in worker.resident}),
@@ -87,6 +93,16 @@ def health(service: Service) -> Health:
     )
 
 
+def _models(workers: Sequence[Child]) -> dict[str, str]:
+    """The state of each default model's files: ready only if every worker says so."""
+    models: dict[str, str] = {}
+    for worker in workers:
+        for name, state in worker.model_states.items():
+            if models.get(name, READY) == READY:
+                models[name] = state
+    return models
+
+
 def _status(service: Service, models: dict[str, str]) -> str:
     """Unhealthy: no request can succeed. Degraded: some requests fail, or take longer."""
     workers = service.dispatcher.workers
@@ -96,6 +112,6 @@ def _status(service: Service, models: dict[str, str]) -> str:
     ):
         return "unhealthy"
     whole = all(child.state == "ready" for child in (*workers, *decoders))
-    if whole and all(state == "ready" for state in models.values()):
+    if whole and all(state == READY for state in models.values()):
         return "healthy"
     return "degraded"

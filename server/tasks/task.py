@@ -146,7 +146,7 @@ class Task(ABC, Generic[OptionsT, StateT]):
     def encoded(self, options: OptionsT, spec: Any) -> TaskSpec:
         """A spec, as messages carry it."""
         encoded = msgspec.Raw(msgspec.msgpack.encode(spec))
-        return TaskSpec(self.name, self.model_key(options), encoded)
+        return TaskSpec(self.name, self.model_key(options), encoded, self.weights(options))
 
     def waits(self, options: OptionsT, state: StateT) -> bool:
         """Whether the next chunk's spec depends on results that have not arrived yet."""

@@ -50,7 +50,7 @@ def test_settings(tmp_path: Path) -> None:
     assert {name for row in rows for name in quoted(row[0])} == environ.read
     defaults = {row[0].strip("`").lower(): row[1] for row in rows if row[1].split()[0].isdigit()}
     del defaults["frame_pool_mb"]  # the machine's
-    assert len(defaults) == 6
+    assert len(defaults) == 8
     for name, default in defaults.items():
         assert getattr(settings, name) == int(default.split()[0]), name
 

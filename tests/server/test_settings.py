@@ -25,6 +25,11 @@ def test_defaults(environ: dict[str, str]) -> None:
     assert settings.media_roots == (os.path.realpath(os.getcwd()),)
     assert Path(settings.model_cache_dir).is_dir()
     assert settings.preload == ()
+    assert (settings.model_memory_mb, settings.model_idle_s, settings.worker_max_rss_mb) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_an_empty_value_is_the_default(environ: dict[str, str]) -> None:
@@ -42,6 +47,9 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
             "LOG_LEVEL": "debug",
             "REQUEST_TIMEOUT_S": "1.5",
             "WHISPER_MODEL": "tiny",
+            "MODEL_MEMORY_MB": "500",
+            "MODEL_IDLE_S": "0.5",
+            "WORKER_MAX_RSS_MB": "3000",
         },
         TASKS,
     )
@@ -51,6 +59,8 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
     assert settings.log_level == "DEBUG"
     assert settings.request_timeout_s == 1.5
     assert settings.whisper_model == "tiny"
+    assert (settings.model_memory_mb, settings.worker_max_rss_mb) == (500, 3000)
+    assert settings.model_idle_s == 0.5
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,10 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
     [
         ("PORT", "65536", "from 0 to 65535"),
         ("PORT", "eighty", "whole number"),
+        ("MODEL_MEMORY_MB", "-1", "whole number"),
+        ("MODEL_IDLE_S", "never", "0 (never), or a number of seconds"),
+        ("MODEL_IDLE_S", "700000", "at most 604800"),
+        ("WORKER_MAX_RSS_MB", "2GB", "whole number"),
         ("GPU_CONCURRENCY", "0", "from 1 to 64"),
         ("REQUIRE_GPU", "maybe", "true or false"),
         ("LOG_LEVEL", "LOUD", "DEBUG"),

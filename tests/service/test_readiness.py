@@ -13,6 +13,8 @@ import pytest
 from gates import Gate
 from running import Server
 
+from bench.clips.generate import make_small
+
 DEADLINE_S = 30
 CHILDREN = ("worker-0", "worker-1", "cpu-worker", "decoder-0", "decoder-1")
 WORKERS = CHILDREN[:3]
@@ -65,6 +67,11 @@ class Gated:
         status: str = response.json()["status"]
         return status
 
+    def models(self) -> dict[str, str]:
+        """The states of the models in /health."""
+        models: dict[str, str] = self.server.client.get("/health").json()["models"]
+        return models
+
     def close(self) -> None:
         """Stop the server."""
         self.server.close()
@@ -115,7 +122,7 @@ def test_the_states_of_a_start(gated: Gated) -> None:
     assert (gated.ready(), gated.status()) == (200, "degraded")  # decoder-1 is missing
     gated.start("decoder-1")
     assert gated.ready() == 200
-    until(lambda: gated.status() == "healthy")  # once heartbeats have reported the models
+    until(lambda: gated.status() == "healthy")  # once the workers have reported the models
 
 
 def set_up(gated: Gated) -> None:
@@ -156,7 +163,26 @@ def test_weights_that_are_missing(gated: Gated) -> None:
     file = link.readlink()
     link.unlink()
     until(lambda: gated.status() == "degraded")
-    assert gated.server.client.get("/health").json()["models"]["yolov8n.pt"] == "missing"
+    assert gated.models()["yolov8n.pt"] == "missing"
     assert gated.ready() == 200  # other tasks can be asked
+    link.symlink_to(file)
+    until(lambda: gated.status() == "healthy")
+
+
+def test_weights_that_are_damaged(gated: Gated) -> None:
+    """One of two workers has tried to load them, and says so."""
+    name = "resnet18_places365.pth.tar"
+    set_up(gated)
+    link = gated.weights / name
+    file = link.readlink()
+    link.unlink()
+    link.write_bytes(b"no checkpoint")
+    clip = gated.weights.parent / "clip.mp4"
+    make_small(clip, seconds=1, fps=10, audio=False)
+    assert gated.server.infer("places", clip).json()["code"] == "model_unavailable"
+    until(lambda: gated.models()[name].startswith(f"failed: {name} is no Places365 ResNet-18"))
+    assert gated.models()["IO_places365.txt"] == "ready"
+    assert (gated.ready(), gated.status()) == (200, "degraded")
+    link.unlink()
     link.symlink_to(file)
     until(lambda: gated.status() == "healthy")

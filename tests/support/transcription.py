@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import torch
 
-from gpu_workers.out_of_memory import run
+from gpu_workers.inference import run
 from gpu_workers.speech.packing import WINDOW_SAMPLES, Window, pack
 from gpu_workers.speech.voice_activity import VoiceDetector
 from gpu_workers.tasks import transcribe

@@ -11,9 +11,9 @@ import pytest
 from clip_library import ClipLibrary, real
 from frames_and_boxes import clip_frames
 
+from gpu_workers.inference import run
 from gpu_workers.model import Runtime
 from gpu_workers.ocr.detector import Page, TextBoxes
-from gpu_workers.out_of_memory import run
 from gpu_workers.tasks import ocr
 from gpu_workers.tasks.ocr import Ocr
 from gpu_workers.weights.store import WeightsStore

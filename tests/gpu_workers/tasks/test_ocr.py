@@ -14,11 +14,11 @@ from clip_table import PAGES
 from easyocr import config
 from frames_and_boxes import clip_frames
 
+from gpu_workers.inference import run
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.ocr.detector import TextBoxes
 from gpu_workers.ocr.languages import script_for, supported_languages
 from gpu_workers.ocr.recogniser import cut
-from gpu_workers.out_of_memory import run
 from gpu_workers.tasks import ocr
 from gpu_workers.tasks.ocr import Ocr
 from gpu_workers.weights.store import WeightsStore

@@ -45,7 +45,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def run(script: Script, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(
+    script: Script,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    entry: str = "blocking_child:main",
+) -> None:
     """Run `script` on a child that is ready."""
     support = Path(__file__).parents[2] / "support"
     monkeypatch.setenv("PYTHONPATH", str(support))
@@ -54,7 +59,7 @@ def run(script: Script, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> None:
         changed = asyncio.Event()
-        spec = ChildSpec("child-0", "cpu", "blocking_child:main", None, capacity=2)
+        spec = ChildSpec("child-0", "cpu", entry, None, capacity=2)
         child = Child(spec, "WARNING", changed.set)
         running = asyncio.create_task(child.run())
         try:
@@ -146,3 +151,42 @@ def test_a_request_at_work_that_nobody_waits_for_harms_nobody(
         assert child.restarts == 0
 
     run(script, tmp_path, monkeypatch)
+
+
+def test_a_child_that_leaves_is_replaced_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no failure: there is no backoff, and the queued request was not at work."""
+    caplog.set_level("INFO")
+    os.mkfifo(tmp_path / "last")
+    states: list[str] = []
+
+    async def script(child: Child, folder: Path) -> None:
+        pid, changed = child.pid, asyncio.Event()
+
+        def note() -> None:
+            states.append(child.state)
+            changed.set()
+
+        child._changed = note
+        last = child.send(probe(1, folder / "last"), timeout_s=1000)
+        queued = child.send(probe(2, folder / "second"), timeout_s=1000)
+        go_on(folder / "last")
+        assert isinstance(await last, Probed)
+        with pytest.raises(ChildDied) as raised:
+            await queued
+        assert not raised.value.running
+        while child.state != "ready":
+            changed.clear()
+            await changed.wait()
+        assert child.pid != pid
+        assert (child.restarts, child.failed_starts) == (1, 0)
+        go_on(folder / "second")
+        await child.send(probe(3, folder / "second"), timeout_s=1000)
+
+    run(script, tmp_path, monkeypatch, "leaving_child:main")
+    assert "backing_off" not in states
+    assert "ending" in states
+    recycled = [record for record in caplog.records if record.message == "child recycled"]
+    assert [record.__dict__["reason"] for record in recycled] == ["it is the last one"]
+    assert "child died" not in caplog.messages
