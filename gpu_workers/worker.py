@@ -81,9 +81,8 @@ class Worker:
         device = "cpu" if config.device == "cpu" else "cuda:0"
         self._config = config
         self._weights = WeightsStore(Path(config.model_cache_dir))
-        self._models = ResidentModels(
-            config.tasks, Runtime(device, config.precision, self._weights)
-        )
+        runtime = Runtime(device, config.precision, self._weights, config.threads)
+        self._models = ResidentModels(config.tasks, runtime)
         self._arena = ArenaView(config.arena)
 
     def preload(self) -> dict[str, ModelInfo]:
