@@ -31,7 +31,7 @@ try:
     from rapidocr.inference_engine.base import FileInfo, InferSession
 except ImportError as error:
     raise ModelUnavailable(
-        f"RapidOCR is not installed ({error}): run `pip install 'eioku-ml[rapidocr]'` in the "
+        f"RapidOCR is not installed ({error}): run `pip install rapidocr onnxruntime` in the "
         "environment of the service and start it again, or request the model_name easyocr"
     ) from error
 

@@ -77,6 +77,6 @@ def test_without_the_extra_only_its_requests_fail(clips: ClipLibrary, tmp_path: 
         before = models(server)
         problem = server.infer("ocr", clips.path(CLIP), model_name="rapidocr").json()
         assert (problem["status"], problem["code"]) == (503, "model_unavailable")
-        assert "pip install 'eioku-ml[rapidocr]'" in problem["detail"]
+        assert "pip install rapidocr onnxruntime" in problem["detail"]
         assert server.infer("scenes", clips.path(CLIP)).status_code == 200
         assert models(server) == before

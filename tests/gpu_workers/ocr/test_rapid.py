@@ -312,7 +312,7 @@ def test_without_the_extra_the_error_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     monkeypatch.delitem(sys.modules, "gpu_workers.ocr.rapid")
-    with pytest.raises(ModelUnavailable, match=r"pip install 'eioku-ml\[rapidocr\]'"):
+    with pytest.raises(ModelUnavailable, match=r"pip install rapidocr onnxruntime"):
         ocr.load(ENGLISH, runtime(tmp_path))
 
 
