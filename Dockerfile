@@ -23,13 +23,13 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY requirements/install requirements/uv.txt requirements/build.txt \
-    requirements/service.txt requirements/torch.txt requirements/
+    requirements/service.txt requirements/torch.txt requirements/rapidocr.txt requirements/
 RUN python3 -m venv uv \
     && uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements/uv.txt
 # Empty: the package index's own torch, which brings CUDA.
 ARG TORCH_BACKEND=
 RUN python3 -m venv --without-pip /opt/venv \
-    && UV_NO_CACHE=1 requirements/install uv/bin/uv /opt/venv/bin/python
+    && UV_NO_CACHE=1 requirements/install uv/bin/uv /opt/venv/bin/python rapidocr
 
 FROM dependencies AS application
 COPY pyproject.toml README.md LICENSE ./

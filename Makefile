@@ -20,7 +20,7 @@ install: $(VENV)/.installed ## Make .venv with pinned packages; TORCH_BACKEND=cp
 $(VENV)/.installed: pyproject.toml $(wildcard requirements/*.txt) requirements/install
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/uv.txt
-	requirements/install $(BIN)/uv $(BIN)/python dev
+	requirements/install $(BIN)/uv $(BIN)/python rapidocr dev
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 

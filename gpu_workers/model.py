@@ -29,12 +29,14 @@ class InvalidSpec(ValueError):
 class Runtime:
     """Where models run: `device_name` is cpu or cuda:0, `precision` fp32, fp16 or bf16.
 
+    `threads` is the number of CPU threads for models that do not use torch's.
     `device` and `dtype` import torch on first use; scene detection never uses them.
     """
 
     device_name: str
     precision: str
     weights: WeightsStore
+    threads: int = 1
 
     @cached_property
     def device(self) -> torch.device:

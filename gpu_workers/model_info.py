@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from ipc.messages import ModelInfo
 if TYPE_CHECKING:
     from gpu_workers.model import Runtime
     from gpu_workers.weights.store import Weights
+
+
+# Several packages provide them; the one installed last is imported.
+MODULES = {"onnxruntime": "onnxruntime", "opencv": "cv2"}
 
 
 def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries: str) -> ModelInfo:
@@ -28,8 +33,5 @@ def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries:
 
 
 def _version(library: str) -> str:
-    if library == "opencv":  # two packages provide it; the one installed last is imported
-        import cv2
-
-        return str(cv2.__version__)
-    return version(library)
+    module = MODULES.get(library)
+    return version(library) if module is None else str(import_module(module).__version__)

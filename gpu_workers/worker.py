@@ -108,7 +108,7 @@ class Worker:
         self._states = StatesWatch(files, config.default_models, report)
         self._models = ResidentModels(
             config.tasks,
-            Runtime(device, config.precision, weights),
+            Runtime(device, config.precision, weights, config.threads),
             files,
             _model_budget_bytes(config, device),
         )

@@ -21,6 +21,7 @@ TORCH = re.compile(r"(torch|torchvision|triton|cuda-.*|nvidia-(?!ml-py).*)$")
 HEADERS = {
     "service.txt": "What the service needs, without torch.",
     "torch.txt": "torch and torchvision as the package index has them, and the CUDA libraries.",
+    "rapidocr.txt": "What the extra `rapidocr` needs beside that.",
     "dev.txt": "What the benchmarks and the tests need beside that.",
     "build.txt": "What builds source distributions.",
     "uv.txt": "The installer.",
@@ -28,15 +29,19 @@ HEADERS = {
 
 
 def main() -> None:
-    """Write the five files."""
+    """Write the six files."""
     upgrade = sys.argv[1:] == ["--upgrade"]
     everything = _compile("pyproject.toml", "--extra", "dev", upgrade=upgrade)
     for_service = _names(_compile("pyproject.toml", pins=everything))
-    files: dict[str, list[str]] = {"service.txt": [], "torch.txt": [], "dev.txt": []}
+    for_rapidocr = _names(_compile("pyproject.toml", "--extra", "rapidocr", pins=everything))
+    files: dict[str, list[str]] = {file: [] for file in HEADERS}
     for entry in _entries(everything):
         name = _name(entry)
-        file = "torch.txt" if TORCH.match(name) else "service.txt"
-        files[file if name in for_service else "dev.txt"].append(entry)
+        if name in for_service:
+            file = "torch.txt" if TORCH.match(name) else "service.txt"
+        else:
+            file = "rapidocr.txt" if name in for_rapidocr else "dev.txt"
+        files[file].append(entry)
     files["build.txt"] = _entries(_compile("-", pins=everything, stdin="setuptools"))
     files["uv.txt"] = _entries(_compile("-", pins=_pins("uv.txt"), upgrade=upgrade, stdin="uv"))
     for file, entries in files.items():

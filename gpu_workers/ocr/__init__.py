@@ -1,1 +1,1 @@
-"""EasyOCR's networks for OCR, with their pre- and postprocessing."""
+"""The engines of OCR: EasyOCR's networks, and RapidOCR."""

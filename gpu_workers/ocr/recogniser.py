@@ -28,6 +28,7 @@ from gpu_workers.cpu_threads import each_alone
 from gpu_workers.ocr.detector import TextBoxes
 from gpu_workers.ocr.languages import Script
 from gpu_workers.ocr.layers import place
+from gpu_workers.ocr.reading import Reading
 from ipc.arena import Pixels
 
 HEIGHT = 64
@@ -68,15 +69,6 @@ class Crop:
     corners: list[list[float]]
     picture: Pixels
     width: int
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A piece of text, with its corners (4 x [x, y], clockwise) in the frame's pixels."""
-
-    corners: list[list[float]]
-    text: str
-    confidence: float
 
 
 def cut(boxes: TextBoxes, grey: Pixels) -> list[Crop]:

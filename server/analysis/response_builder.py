@@ -44,13 +44,14 @@ class ResponseBuilder:
     def build(self, job: Job) -> Response:
         """The response of a job that has succeeded."""
         task = job.task
+        producer, package = task.produced_by(job.options)
         return task.response(
             run_id=self._run_id,
             config_hash=config_hash(self._config(job)),
             input_hash=self._input_hash,
             task_id=self._request.task_id,
-            producer=task.producer,
-            producer_version=_installed(task.package),
+            producer=producer,
+            producer_version=_installed(package),
             video=self._video,
             provenance=_provenance(job),
             timings_ms=Timings(

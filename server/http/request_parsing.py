@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -117,7 +117,7 @@ def _convert(fields: dict[str, Any], kind: type[T], errors: list[FieldError]) ->
         try:
             return msgspec.convert(known, kind)
         except msgspec.ValidationError as error:
-            found = _field_error(str(error))
+            found = _field_error(str(error), kind)
             name = found.field.split("[")[0]
             if name not in {previous.field.split("[")[0] for previous in errors}:
                 errors.append(found)
@@ -125,9 +125,18 @@ def _convert(fields: dict[str, Any], kind: type[T], errors: list[FieldError]) ->
                 return None
 
 
-def _field_error(message: str) -> FieldError:
+def _field_error(message: str, kind: type[T]) -> FieldError:
     text, _, path = message.partition(" - at `$")
     if path:
-        return FieldError(path.strip("`").removeprefix("."), text)
+        name = path.strip("`").removeprefix(".")
+        return FieldError(name, text + _allowed(name, kind))
     named = re.search(r"`(\w+)`", text)
     return FieldError(named.group(1) if named else "", text)
+
+
+def _allowed(name: str, kind: type[T]) -> str:
+    """The values of a field that has a list of them."""
+    hint = get_type_hints(kind).get(name)
+    if get_origin(hint) is not Literal:
+        return ""
+    return f"; allowed are {', '.join(map(str, get_args(hint)))}"

@@ -1,8 +1,8 @@
-"""OCR: EasyOCR's detector and recogniser."""
+"""OCR: EasyOCR, or RapidOCR where it is installed."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -10,16 +10,20 @@ from ipc.results import TextDetection
 from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Interval, Language, ListTask, Options, RunsOn
 
-CHUNK_FRAMES = 2
+CHUNK_FRAMES = {"easyocr": 2, "rapidocr": 4}
 # With the recogniser of the default language; others are loaded on first use.
 DEFAULT_WEIGHTS = ("craft_mlt_25k.pth", "english_g2.pth")
 
 
 class OcrOptions(Options, frozen=True):
-    """`languages`, the old spelling, takes precedence over `language`."""
+    """`languages`, the old spelling, takes precedence over `language`.
 
-    extensions: ClassVar[frozenset[str]] = frozenset({"confidence_threshold"})
+    `model_name` is that of the engine, and of its distribution.
+    """
 
+    extensions: ClassVar[frozenset[str]] = frozenset({"confidence_threshold", "model_name"})
+
+    model_name: Literal["easyocr", "rapidocr"] = "easyocr"
     frame_interval: Interval = 60
     language: Language = "en"
     languages: Annotated[list[Language], Meta(min_length=1, max_length=16)] | None = None
@@ -58,23 +62,31 @@ class Ocr(ListTask[OcrOptions]):
 
     def needs(self, options: OcrOptions) -> FrameInput:
         """Sampled frames at full size."""
-        return FrameInput(options.frame_interval, CHUNK_FRAMES)
+        return FrameInput(options.frame_interval, CHUNK_FRAMES[options.model_name])
 
     def runs_on(self, options: OcrOptions) -> RunsOn:
-        """A device, unless the request selects the CPU."""
-        return RunsOn.DEVICE if options.use_gpu else RunsOn.CPU
+        """A device, unless the request selects the CPU or RapidOCR, which has no other."""
+        on_device = options.use_gpu and options.model_name == "easyocr"
+        return RunsOn.DEVICE if on_device else RunsOn.CPU
 
     def weights(self, options: OcrOptions) -> tuple[str, ...]:
-        """The detector, and the recogniser of English."""
-        return DEFAULT_WEIGHTS
+        """The detector, and the recogniser of English; RapidOCR's are part of its package."""
+        return DEFAULT_WEIGHTS if options.model_name == "easyocr" else ()
+
+    def produced_by(self, options: OcrOptions) -> tuple[str, str]:
+        """The engine."""
+        return options.model_name, options.model_name
 
     def model_key(self, options: OcrOptions) -> str:
-        """One model per set of languages."""
-        return f"{self.name}/{'+'.join(sorted(set(options.effective_languages)))}"
+        """One model per engine and set of languages."""
+        languages = "+".join(sorted(set(options.effective_languages)))
+        engine = "" if options.model_name == "easyocr" else f"{options.model_name}/"
+        return f"{self.name}/{engine}{languages}"
 
     def spec(self, options: OcrOptions, state: list[Any]) -> dict[str, Any]:
-        """The languages as one list, and the threshold."""
+        """The engine, the languages as one list, and the threshold."""
         return {
+            "model_name": options.model_name,
             "languages": options.effective_languages,
             "confidence_threshold": options.confidence_threshold,
         }

@@ -131,6 +131,10 @@ class Task(ABC, Generic[OptionsT, StateT]):
         """The names of the files from which its model is loaded."""
         return ()
 
+    def produced_by(self, options: OptionsT) -> tuple[str, str]:
+        """The producer, and the distribution whose installed version is `producer_version`."""
+        return self.producer, self.package
+
     def model_key(self, options: OptionsT) -> str:
         """Identifies the resident model that these options need."""
         return self.name

@@ -79,7 +79,19 @@ needs_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Python 
 
 @needs_311
 def test_what_the_service_imports_is_declared() -> None:
-    assert imported("server", "gpu_workers", "ipc") - declared().keys() == set()
+    assert imported("server", "gpu_workers", "ipc") - declared("rapidocr").keys() == set()
+
+
+@needs_311
+def test_what_the_extra_brings_is_imported_by_the_engine_alone() -> None:
+    assert declared("rapidocr").keys() - declared().keys() == {"onnxruntime", "rapidocr"}
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("server", "gpu_workers", "ipc", "bench")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^ *(import|from) (onnxruntime|rapidocr)\b", path.read_text(), re.MULTILINE)
+    }
+    assert importers == {"gpu_workers/ocr/rapid.py"}
 
 
 @needs_311
@@ -90,7 +102,7 @@ def test_what_the_benchmarks_import_is_declared() -> None:
 @needs_311
 def test_what_the_tests_import_is_declared() -> None:
     example = "eioku-sharpness"  # a package that the tests bring along
-    assert imported("tests") - declared("bench", "dev").keys() <= {example}
+    assert imported("tests") - declared("bench", "dev", "rapidocr").keys() <= {example}
 
 
 @needs_311
@@ -118,7 +130,7 @@ def test_no_file_of_pins_names_a_registry_or_a_path(path: Path) -> None:
 
 def test_every_declared_dependency_is_pinned_for_every_python_and_within_its_bounds() -> None:
     everything = [requirement for path in PINS for requirement, _ in pins(path)]
-    for name, wanted in declared("bench", "dev").items():
+    for name, wanted in declared("bench", "dev", "rapidocr").items():
         for python in PYTHONS:
             found = [pin for pin in everything if pin.name == name and applies(pin, python)]
             versions = {str(pin.specifier).removeprefix("==") for pin in found}
@@ -136,3 +148,15 @@ def test_the_packages_that_must_not_be_installed_are_not_pinned() -> None:
 def test_torch_and_torchvision_are_built_for_the_same_device() -> None:
     builds = [version.partition("+")[2] for version in (torch.__version__, torchvision.__version__)]
     assert builds[0] == builds[1]
+
+
+def test_the_image_and_the_tests_have_the_files_of_pins_that_they_install() -> None:
+    """And the image has the engine that needs no download."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = set(re.findall(r"requirements/(\w+)\.txt", dockerfile))
+    (extras,) = re.findall(r"requirements/install \S+/uv \S+/python(.*)$", dockerfile, re.MULTILINE)
+    assert extras.split() == ["rapidocr"]
+    assert copied == {"uv", "build", "service", "torch", *extras.split()}
+    makefile = (ROOT / "Makefile").read_text()
+    (extras,) = re.findall(r"requirements/install \S+/uv \S+/python(.*)$", makefile, re.MULTILINE)
+    assert extras.split() == ["rapidocr", "dev"]

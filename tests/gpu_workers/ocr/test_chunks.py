@@ -61,13 +61,14 @@ def test_a_still_picture_is_read_once(
     nearly = still.copy()
     nearly[-1, -1, -1] ^= 1
     seen: list[Page] = []
-    find = model._detector.find
+    detector = model._engine._detector
+    find = detector.find
 
     def counted(pages: list[Page]) -> list[TextBoxes]:
         seen.extend(pages)
         return find(pages)
 
-    monkeypatch.setattr(model._detector, "find", counted)
+    monkeypatch.setattr(detector, "find", counted)
     chunk = frame_store.put([still, still, still, nearly, other, still])
     items = run(model, ENGLISH, chunk, frame_store.view)
     assert len(seen) == 4

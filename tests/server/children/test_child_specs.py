@@ -43,6 +43,7 @@ def test_ocr_without_a_gpu_has_the_workers_on_a_cpu(
 ) -> None:
     assert may_run("ocr", devices) == may_run("ocr", devices, use_gpu=True) == on_gpu
     assert may_run("ocr", devices, use_gpu=False) == without_gpu
+    assert may_run("ocr", devices, model_name="rapidocr") == without_gpu
 
 
 @pytest.mark.parametrize("task", ["objects", "faces", "places", "transcribe"])

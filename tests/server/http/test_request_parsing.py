@@ -69,6 +69,7 @@ def test_every_task_has_the_originals_defaults(settings: Settings) -> None:
         ("faces", {"model_profile": "fast"}, "model_profile"),
         ("transcribe", {"vad_filter": None}, "vad_filter"),
         ("ocr", {"languages": []}, "languages"),
+        ("ocr", {"model_name": "tesseract"}, "model_name"),
         ("places", {"top_k": 366}, "top_k"),
         ("scenes", {"threshold": -0.1}, "threshold"),
         ("scenes", {"start_ms": 5, "end_ms": 5}, "end_ms"),
@@ -83,6 +84,16 @@ def test_a_bad_field_is_named(
     assert refusal.value.status == 422
     assert refusal.value.errors is not None
     assert [error.field for error in refusal.value.errors] == [field]
+
+
+@pytest.mark.parametrize("value", ["tesseract", 3])
+def test_the_values_of_a_field_with_a_list_of_them_are_named(
+    value: Any, settings: Settings
+) -> None:
+    with pytest.raises(Problem, match="allowed are easyocr, rapidocr"):
+        parse(settings, "ocr", body(model_name=value))
+    with pytest.raises(Problem, match="allowed are fast, balanced, high_quality"):
+        parse(settings, "objects", body(model_profile=value))
 
 
 def test_all_bad_fields_are_named_at_once(settings: Settings) -> None:
