@@ -67,8 +67,9 @@ class Child:
     """One supervised process: `run` keeps it alive until `stop`.
 
     `state` is starting, ready, ending, backing_off or stopped. `failed_starts` counts consecutive
-    starts that did not become ready. `reason` is why the last process ended, None while one is
-    ready. `changed` is called whenever there may be room for another request.
+    starts that did not become ready. `settled` tells whether the first start has
+    succeeded or failed. `reason` is why the last process ended, None while one is ready. `changed`
+    is called whenever there may be room for another request.
     """
 
     def __init__(self, spec: ChildSpec, log_level: str, changed: Callable[[], None]) -> None:
@@ -76,6 +77,7 @@ class Child:
         self.state = "starting"
         self.restarts = 0
         self.failed_starts = 0
+        self.settled = False
         self.reason: str | None = None
         self.pid: int | None = None
         self.device_name = spec.device
@@ -97,11 +99,6 @@ class Child:
     def has_room(self) -> bool:
         """Whether a request can be sent now."""
         return self.state == "ready" and self.in_flight < self.spec.capacity
-
-    @property
-    def settled(self) -> bool:
-        """Whether the first start has succeeded or failed."""
-        return self.state != "starting" or self.restarts > 0
 
     def send(
         self, message: Any, timeout_s: float, lease: Lease | None = None
@@ -127,6 +124,7 @@ class Child:
             self.failed_starts += 1
             reason, left = await self._live()
             self.reason = reason
+            self.settled = True
             if self._stopping.is_set():
                 break
             self.restarts += 1
@@ -244,6 +242,7 @@ class Child:
             case Ready():
                 self.device_name = message.device_name
                 self.failed_starts = 0
+                self.settled = True
                 self.reason = None
                 incarnation.ready.set()
                 about = {"pid": message.pid, "models": sorted(self.resident)}

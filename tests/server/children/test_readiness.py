@@ -13,10 +13,9 @@ FAILED = "no such device"
 def child(name: str, state: str) -> Child:
     """A child in this state; `failed` is one whose first start has failed."""
     made = Child(ChildSpec(name, DEVICES[name], "", None, 1), "WARNING", lambda: None)
-    if state == "failed":
-        made.state, made.restarts, made.reason = "backing_off", 1, FAILED
-    else:
-        made.state = state
+    made.state = "backing_off" if state == "failed" else state
+    made.reason = FAILED if state == "failed" else None
+    made.settled = state != "starting"
     return made
 
 
@@ -43,10 +42,6 @@ def test_a_failed_start_is_not_waited_for_if_others_have_its_tasks() -> None:
     failed = readiness(second="failed")
     assert failed.ready
     assert failed.absent == [f"worker-1 on cuda:1 is backing_off: {FAILED}"]
-
-
-def test_the_end_of_a_worker_is_no_obstacle_if_others_have_its_tasks() -> None:
-    assert readiness(second="ending").ready
 
 
 def test_every_task_needs_a_worker() -> None:

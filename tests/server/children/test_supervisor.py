@@ -114,6 +114,8 @@ def test_a_child_that_works_for_too_long_is_replaced(
             await second
         assert (at_work.value.running, queued.value.running) == (True, False)
         assert child.restarts == 1
+        assert child.settled
+        assert child.reason == "a request missed its deadline (exit code -9)"
 
     run(script, tmp_path, monkeypatch)
 
@@ -190,3 +192,21 @@ def test_a_child_that_leaves_is_replaced_at_once(
     recycled = [record for record in caplog.records if record.message == "child recycled"]
     assert [record.__dict__["reason"] for record in recycled] == ["it is the last one"]
     assert "child died" not in caplog.messages
+
+
+def test_a_start_that_fails_has_its_reason() -> None:
+    async def main() -> None:
+        died = asyncio.Event()
+        spec = ChildSpec("child-0", "cpu", "no_such_module:main", None, capacity=1)
+        child = Child(
+            spec, "CRITICAL", lambda: died.set() if child.state == "backing_off" else None
+        )
+        running = asyncio.create_task(child.run())
+        assert not child.settled
+        await asyncio.wait_for(died.wait(), 60)
+        assert child.settled
+        assert child.reason == "ModuleNotFoundError: No module named 'no_such_module' (exit code 1)"
+        await child.stop()
+        await running
+
+    asyncio.run(main())
