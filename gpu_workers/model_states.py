@@ -1,13 +1,15 @@
 """The states of the files of models: ready, missing, or failed and why.
 
 The folder of the weights may be on a file system that does not answer. So a thread of its own looks
-at it; if it hangs, the last known states stay.
+at it; if it hangs, the last known states stay. Before a model is loaded, another thread asks the
+folder, and the load is refused if it does not answer: the models that are resident can be used.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -17,8 +19,10 @@ from ipc.messages import ModelStates, TaskSpec
 
 REFRESH_S = 2.0
 FIRST_S = 5.0
+ANSWER_S = 10.0
 READY, MISSING = "ready", "missing"
-UNKNOWN = "unknown: the folder of the weights (MODEL_CACHE_DIR) does not answer"
+SILENT = "the folder of the weights (MODEL_CACHE_DIR) does not answer"
+UNKNOWN = f"unknown: {SILENT}"
 
 
 class _Failure(NamedTuple):
@@ -34,9 +38,13 @@ class ModelFiles:
     def __init__(self, weights: WeightsStore) -> None:
         self._weights = weights
         self._failures: dict[str, _Failure] = {}
+        self._asking = ThreadPoolExecutor(1, "model-files")
 
     def size_bytes(self, wanted: TaskSpec) -> int:
-        """The size of all files of a model that are there."""
+        """The size of all files of a model that are there.
+
+        Raises ModelUnavailable if the folder does not answer within ANSWER_S.
+        """
         return sum(stamp.size_bytes for stamp in self._known_stamps(wanted) if stamp)
 
     def failed(self, wanted: TaskSpec, reason: str) -> None:
@@ -68,8 +76,14 @@ class ModelFiles:
         return tuple(self._weights.stamp(name, wanted.task) for name in wanted.weights)
 
     def _known_stamps(self, wanted: TaskSpec) -> tuple[Stamp | None, ...]:
+        asked = self._asking.submit(self._stamps, wanted)
         try:
-            return self._stamps(wanted)
+            return asked.result(ANSWER_S)
+        except TimeoutError:
+            asked.cancel()
+            raise ModelUnavailable(
+                f"{wanted.model_key} cannot be loaded: {SILENT}. Check its file system"
+            ) from None
         except (ModelUnavailable, OSError):
             return ()  # loading says why
 

@@ -12,6 +12,7 @@ import pytest
 
 from gpu_workers import model_states
 from gpu_workers.model_states import UNKNOWN, ModelFiles, StatesWatch
+from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import Stamp, WeightsStore
 from ipc.messages import ModelStates, TaskSpec
 
@@ -102,6 +103,21 @@ def test_a_folder_that_never_answers_is_unknown(
     assert store.hangs.wait(DEADLINE_S)
     assert watched._reports.empty()
     store.goes_on.set()
+
+
+def test_nothing_is_loaded_from_a_folder_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "yolov8n.pt").write_bytes(b"12345")
+    store = HangingStore(tmp_path, answers=0)
+    files = ModelFiles(store)
+    monkeypatch.setattr(model_states, "ANSWER_S", 0.01)
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match="does not answer"):
+            files.size_bytes(OBJECTS)
+    store.goes_on.set()
+    monkeypatch.setattr(model_states, "ANSWER_S", DEADLINE_S)
+    assert files.size_bytes(OBJECTS) == 5
 
 
 def test_a_folder_that_cannot_be_read_is_a_failure(
