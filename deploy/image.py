@@ -43,6 +43,7 @@ assert os.getuid() == 10001, os.getuid()
 assert pathlib.Path("/app/LICENSE").exists(), "no LICENSE"
 assert importlib.util.find_spec("server") is not None, "no server"
 assert importlib.util.find_spec("bench") is None, "bench is in the image"
+assert importlib.util.find_spec("rapidocr") is not None, "no rapidocr"
 assert os.access("/models", os.W_OK), "/models cannot be written"
 assert os.statvfs("/media").f_flag & os.ST_RDONLY, "/media can be written"
 """

@@ -340,7 +340,10 @@ def test_it_needs_neither_torch_nor_easyocr() -> None:
         "import json, sys\n"
         "from gpu_workers.model import Runtime\n"
         "from gpu_workers.tasks import ocr\n"
-        "ocr.load(ocr.Spec(('en',), model_name='rapidocr'), Runtime('cpu', 'fp32', None))\n"
+        "import numpy as np\n"
+        "model = ocr.load(ocr.Spec(('en',), model_name='rapidocr'), Runtime('cpu', 'fp32', None))\n"
+        "frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)\n"
+        "model._engine.read([model._engine.prepare(frame)])\n"
         "print(json.dumps([name for name in ('torch', 'easyocr') if name in sys.modules]))"
     )
     done = subprocess.run(
