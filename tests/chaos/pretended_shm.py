@@ -1,6 +1,6 @@
 """A front to which /dev/shm seems small, read-only or full, where no real one can be made so.
 
-It is full for children that start while the file `filler` is in the folder SHM_PRETENDED.
+It is full for children that start while the file `kept-full` is in the folder SHM_PRETENDED.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ SHM = Path("/dev/shm")
 
 def run(module: str, size_mb: int, read_only: bool) -> None:
     """Run the module as the main program."""
-    filler = Path(os.environ["SHM_PRETENDED"], "filler")
+    kept_full = Path(os.environ["SHM_PRETENDED"], "kept-full")
     queue, access = SPAWN.Queue, os.access
 
     def full_queue(capacity: int) -> Any:
-        if filler.exists():
+        if kept_full.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return queue(capacity)
 

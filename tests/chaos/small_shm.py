@@ -46,22 +46,22 @@ class SmallShm:
         if not permitted():
             self._folder = pretended
 
-    def fill(self) -> None:
-        """Take all that is free; in a pretended one, the file's existence takes it."""
-        with (self._folder / "filler").open("ab", buffering=0) as file, suppress(OSError):
+    def fill(self, name: str = "filled") -> None:
+        """Take all that is free."""
+        with (self._folder / name).open("ab", buffering=0) as file, suppress(OSError):
             while file.tell() < MOST_BYTES:
                 file.write(BLOCK)
 
     @contextmanager
     def kept_full(self) -> Iterator[None]:
-        """Take all that is free, and whatever becomes free; give it back at the end."""
+        """Take whatever becomes free; in the end, give all back."""
         ended = Event()
 
         def keep_filling() -> None:
             while not ended.wait(REFILL_S):
-                self.fill()
+                self.fill("kept-full")
 
-        self.fill()
+        self.fill("kept-full")
         filler = Thread(target=keep_filling)
         filler.start()
         try:
@@ -69,11 +69,8 @@ class SmallShm:
         finally:
             ended.set()
             filler.join(PROBE_S)
-            (self._folder / "filler").unlink()
-
-    def files(self) -> set[str]:
-        """The names of all files but the filler."""
-        return set(os.listdir(self._folder)) - {"filler"}
+            for name in ("filled", "kept-full"):
+                (self._folder / name).unlink(missing_ok=True)
 
 
 def main() -> None:
