@@ -15,15 +15,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from absurd_frames import write_absurd
 from clip_library import ClipLibrary
-from outcomes import Outcome, Table
+from outcomes import Outcome, Table, share
 from running import ROOT, SUPPORT, Server
 from small_shm import SmallShm
-from traffic import Undisturbed, chaos_server, judged, result_of, until
+from traffic import (
+    Undisturbed,
+    at_once,
+    chaos_server,
+    check_ended,
+    check_whole,
+    judged,
+    result_of,
+    until,
+)
+
+from bench.clips.generate import make_small
 
 POOL_MB = 64
 SHM_MB = POOL_MB + 8
 EXIT_S = 60
+LIMIT = (640, 360)
+SIZES = {LIMIT: "200", (642, 360): "413 frame_too_large", (1920, 1080): "413 frame_too_large"}
+MOST_PRIVATE_MB = 300  # a frame of 16000 x 16000 alone has 768 MB
 CHILDREN = ("decoder-0", "worker-0")
 TASKS: dict[str, dict[str, Any]] = {
     "objects": {"model_name": "mean.pt", "frame_interval": 7},
@@ -109,3 +124,47 @@ def test_a_start_without_room(size_mb: int, options: str, tmp_path: Path) -> Non
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert re.match("eioku-ml: FRAME_POOL_MB=.* is not allowed: .*/dev/shm", line)
+
+
+def peak_mb(pid: int) -> int:
+    """The most memory that a process has had, with what it maps of the pool."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) // 1024
+
+
+def test_frames_beyond_the_limit(tmp_path: Path, new_table: Callable[[str], Table]) -> None:
+    """They are refused before a process has memory for one."""
+    table = new_table("Memory: frames larger than MAX_FRAME_PIXELS")
+    for width, height in SIZES:
+        path = tmp_path / f"{width}x{height}.mp4"
+        make_small(path, seconds=1, width=width, height=height, fps=5, audio=False)
+    write_absurd(tmp_path / "header.webm", header=True, frames=False)
+    write_absurd(tmp_path / "frames.webm", header=False, frames=True)
+    cases = {f"{width}x{height}.mp4": result for (width, height), result in SIZES.items()}
+    cases |= {"header.webm": "413 frame_too_large", "frames.webm": "422 undecodable_video"}
+    most_pixels = str(LIMIT[0] * LIMIT[1])
+    folder = str(tmp_path)
+    with chaos_server(
+        tmp_path, MAX_FRAME_PIXELS=most_pixels, MODEL_CACHE_DIR=folder, FRAME_POOL_MB=str(POOL_MB)
+    ) as server:
+        work = [
+            partial(asked, server, task, tmp_path / name, {result})
+            for task in TASKS
+            for name, result in cases.items()
+        ]
+        table.extend(at_once(work * share(0.05)))
+        pids = {"front": server.process.pid}
+        pids |= {name: server.pid_of(name) for name in ("decoder-0", "decoder-1")}
+        peaks = {name: peak_mb(pid) for name, pid in pids.items()}
+        check_whole(server)
+        check_ended(server)
+    table.notes["peaks"] = ", ".join(f"{name} {peak} MB" for name, peak in peaks.items())
+    table.check(least=len(work))
+    assert max(peaks.values()) < POOL_MB + MOST_PRIVATE_MB
+
+
+def asked(server: Server, task: str, path: Path, allowed: set[str]) -> Outcome:
+    send = partial(server.infer, task, path, **TASKS[task])
+    return judged(path.name, result_of(send), allowed, task)
