@@ -6,6 +6,7 @@ process and is discarded with it. The front detects the death by the closed pipe
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import queue
@@ -65,10 +66,10 @@ class Endpoint(Generic[Request]):
 
 
 class Channel:
-    """The front's end."""
+    """The front's end; raises OSError if it cannot be created."""
 
     def __init__(self, capacity: int) -> None:
-        self._requests: multiprocessing.Queue[bytes] = SPAWN.Queue(capacity)
+        self._requests = _bounded_queue(capacity)
         self._replies, self._child_replies = SPAWN.Pipe(duplex=False)
         self._child_cancels, self._cancels = SPAWN.Pipe(duplex=False)
         os.set_blocking(self._cancels.fileno(), False)
@@ -115,3 +116,13 @@ class Channel:
         self._requests.close()
         self._cancels.close()
         self._replies.close()
+
+
+def _bounded_queue(capacity: int) -> multiprocessing.Queue[bytes]:
+    """A queue. Its semaphores are files in /dev/shm, which the error names if it is full."""
+    try:
+        return SPAWN.Queue(capacity)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            error.filename = "/dev/shm"
+        raise

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ipc.arena import SHM
 from ipc.cpus import available_cpus
 from server import clients
 from server.clients import Client
@@ -21,6 +22,7 @@ MB = 1 << 20
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_POOL_MB = 64
+QUEUES_MB = 2  # semaphores: 12 kB per child process, and twice that while it is replaced
 MOST_DECODERS = 64
 POOL_MB_PER_DEVICE = 1024
 
@@ -248,13 +250,18 @@ def _pool_mb(devices: int) -> Callable[[str], int]:
     """A size that fits /dev/shm; by default 1 GB per device, at most half of the free space."""
 
     def parse(value: str) -> int:
-        stat = os.statvfs("/dev/shm")
+        if not os.access(SHM, os.W_OK):
+            raise ValueError(
+                f"the frame pool is in {SHM}; it must be a tmpfs that this user can write to"
+            )
+        stat = os.statvfs(SHM)
         free_mb = stat.f_bavail * stat.f_frsize // MB
         wanted_mb = _whole(MIN_POOL_MB, 1 << 24)(value) if value else 2 * MIN_POOL_MB
-        if wanted_mb > free_mb:
+        if wanted_mb + QUEUES_MB > free_mb:
             raise ValueError(
-                f"the frame pool needs {wanted_mb} MB of /dev/shm, which has {free_mb} MB free; "
-                f"enlarge it (docker run --shm-size={2 * wanted_mb}m), or lower FRAME_POOL_MB"
+                f"the frame pool and the queues need {wanted_mb + QUEUES_MB} MB of {SHM}, which "
+                f"has {free_mb} MB free; enlarge it (docker run --shm-size={2 * wanted_mb}m), or "
+                "lower FRAME_POOL_MB"
             )
         return wanted_mb if value else min(free_mb // 2, POOL_MB_PER_DEVICE * devices)
 

@@ -64,7 +64,7 @@ class Admission:
             f"{self.admitted} requests are running or waiting, the limit of this service "
             "(MAX_QUEUED_REQUESTS). Try again after the time in Retry-After, with the same "
             "X-Request-ID.",
-            retry_after_s=math.ceil(promise.time_s - self._now()),
+            retry_after_s=max(1, math.ceil(promise.time_s - self._now() - EARLY_S)),
         )
 
     def _wait_s(self, refusals: int) -> int:

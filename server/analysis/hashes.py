@@ -77,33 +77,51 @@ class InputHashes:
         return digest
 
     async def _read(self, file: FileRef) -> str:
-        """Hash the file in a thread; concurrent calls for the same file await the same result."""
+        """Hash the file in a thread; concurrent calls for the same file await the same result.
+
+        It is opened at once: later, the first caller may be gone, and with it what `file` leads to.
+        """
         if file.identity not in self._reading:
+            fd = _opened(file)
             loop = asyncio.get_running_loop()
-            reading = loop.run_in_executor(self._readers, _hash_unchanged, file)
+            reading = loop.run_in_executor(self._readers, _hash_unchanged, fd, file)
             self._reading[file.identity] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(file.identity))
+            reading.add_done_callback(lambda done: self._ended(file, done))
         digest = await asyncio.shield(self._reading[file.identity])
         self.remember(file, digest)
         return digest
 
+    def _ended(self, file: FileRef, reading: asyncio.Future[str]) -> None:
+        """Retrieve the exception: nobody awaits it if all callers are gone."""
+        self._reading.pop(file.identity)
+        if not reading.cancelled():
+            reading.exception()
 
-def _hash_unchanged(file: FileRef) -> str:
-    """Hash the file; raises Problem if it changes meanwhile, since the digest is of neither."""
+
+def _opened(file: FileRef) -> int:
+    """Open the file; raises OSError, and Problem if it has changed."""
     try:
-        fd = open_ref(file)
-        try:
-            digest = input_hash(f"/proc/self/fd/{fd}")
-            if file_ref(fd).identity != file.identity:
-                raise FileChanged
-        finally:
-            os.close(fd)
+        return open_ref(file)
     except FileChanged:
-        raise Problem(
-            "input_hash_mismatch",
-            "The file changed while it was being read. Send the request again once it is complete.",
-        ) from None
+        raise _changed() from None
+
+
+def _hash_unchanged(fd: int, file: FileRef) -> str:
+    """Hash and close the file; raises Problem if it changes meanwhile: the digest is of neither."""
+    try:
+        digest = input_hash(f"/proc/self/fd/{fd}")
+        if file_ref(fd).identity != file.identity:
+            raise _changed()
+    finally:
+        os.close(fd)
     return digest
+
+
+def _changed() -> Problem:
+    return Problem(
+        "input_hash_mismatch",
+        "The file changed while it was being read. Send the request again once it is complete.",
+    )
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

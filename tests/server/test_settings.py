@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import BadSetting, from_environ
+from server.settings import MB, BadSetting, from_environ
 from server.tasks.registry import installed
 
 TASKS = tuple(installed())
@@ -115,3 +115,34 @@ def test_the_default_number_of_decoders_is_allowed_on_any_machine(
     monkeypatch.setattr("server.settings.available_cpus", lambda: cores)
     settings = from_environ(environ, TASKS)
     assert (settings.cores, settings.decode_processes) == (cores, decoders)
+
+
+class Shm:
+    """A /dev/shm with so much free space."""
+
+    def __init__(self, free_mb: int) -> None:
+        self.f_bavail, self.f_frsize = free_mb, MB
+
+
+@pytest.mark.parametrize("value", ["", "128"])
+def test_a_pool_that_leaves_no_room_for_queues_is_refused(
+    value: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue has semaphores, which are files in /dev/shm."""
+    monkeypatch.setattr(os, "statvfs", lambda _: Shm(128))
+    with pytest.raises(BadSetting, match="130 MB of /dev/shm, which has 128 MB free"):
+        from_environ({**environ, "FRAME_POOL_MB": value}, TASKS)
+    monkeypatch.setattr(os, "statvfs", lambda _: Shm(130))
+    assert from_environ({**environ, "FRAME_POOL_MB": value}, TASKS).frame_pool_mb <= 128
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_dev_shm_that_is_missing_or_read_only_is_refused(
+    exists: bool, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if exists:
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    else:
+        monkeypatch.setattr("server.settings.SHM", tmp_path / "none")
+    with pytest.raises(BadSetting, match="it must be a tmpfs that this user can write to"):
+        from_environ(environ, TASKS)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from held_open import held_open
 
+from ipc.files import file_ref
 from server.analysis import hashes
-from server.analysis.hashes import InputHashes
+from server.analysis.hashes import HASHED_AT_ONCE, InputHashes
 from server.errors import Problem
 
 ABC = "44bc2cf5ad770999"
+DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -142,6 +146,63 @@ def test_a_file_whose_hash_is_known_is_not_waited_for(
     known.remember(held_open(path), ABC)
     monkeypatch.setattr(asyncio, "sleep", lambda _: pytest.fail("it waits"))
     asyncio.run(known.settle(held_open(path)))
+
+
+class BusyReaders:
+    """Readers that start nothing new until they are let go."""
+
+    def __init__(self, known: InputHashes) -> None:
+        self._gate = threading.Event()
+        for _ in range(HASHED_AT_ONCE):
+            known._readers.submit(self._gate.wait, DEADLINE_S)
+
+    def let_go(self) -> None:
+        self._gate.set()
+
+
+def test_a_client_that_is_gone_does_not_spoil_the_reading_for_others(tmp_path: Path) -> None:
+    """Its file is closed before the reading begins."""
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+
+    async def scenario() -> None:
+        known = InputHashes()
+        readers = BusyReaders(known)
+        descriptor = os.open(path, os.O_RDONLY)
+        first = asyncio.ensure_future(known.of(file_ref(descriptor), None))
+        second = asyncio.ensure_future(known.of(held_open(path), None))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        os.close(descriptor)
+        readers.let_go()
+        assert await second == ABC
+
+    asyncio.run(scenario())
+
+
+def test_a_failure_that_nobody_awaits_is_no_error_of_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    reported: list[object] = []
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context)
+        )
+        known = InputHashes()
+        readers = BusyReaders(known)
+        gone = asyncio.ensure_future(known.of(held_open(path), None))
+        await asyncio.sleep(0)
+        (reading,) = known._reading.values()
+        gone.cancel()
+        path.write_bytes(b"abcd")
+        readers.let_go()
+        await asyncio.wait([reading])
+
+    asyncio.run(scenario())
+    gc.collect()
+    assert reported == []
 
 
 def write_at(path: Path, content: bytes, modified_ns: int) -> None:
