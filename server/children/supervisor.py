@@ -138,6 +138,12 @@ class Child:
             log.error("child killed", extra={"child": self.spec.name, "reason": reason})
             self._incarnation.process.kill()
 
+    def kill_for_good(self) -> None:
+        """End the process at once; `run` starts no other."""
+        self._stopping.set()
+        if self._incarnation is not None:
+            self._incarnation.process.kill()
+
     async def _live(self) -> str:
         """Run one process from start to death; return the reason of its death."""
         self._set_state("starting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import re
@@ -18,6 +19,7 @@ from server.metrics import Metrics
 from server.tasks.registry import installed
 
 OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
+STOPPING = "The service is being stopped. Send the request again once it has been started."
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class RequestContext:
         request_id = given if CLIENT_ID.fullmatch(given) else uuid.uuid4().hex
         logs.request_id.set(request_id)
         started = time.perf_counter()
-        status = 500
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -53,8 +55,13 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the service stops, and this request has had its time
+            if not status:
+                await problem_response(Problem("no_worker_ready", STOPPING))(
+                    scope, receive, send_with_id
+                )
         finally:
-            self._ended(scope, status, time.perf_counter() - started)
+            self._ended(scope, status or 500, time.perf_counter() - started)
 
     def _ended(self, scope: Scope, status: int, elapsed_s: float) -> None:
         path = scope["path"]
