@@ -73,6 +73,7 @@ class Child:
         self._flights = Flights()
         self._incarnation: _Incarnation | None = None
         self._stopping = asyncio.Event()
+        self._early_deaths = 0
 
     @property
     def in_flight(self) -> int:
@@ -102,15 +103,15 @@ class Child:
 
     async def run(self) -> None:
         """Keep a process running: start it, watch it, start another after its death."""
-        early_deaths = 0
         while not self._stopping.is_set():
             started = monotonic()
             self.failed_starts += 1
             reason = await self._live()
             if self._stopping.is_set():
                 break
-            early_deaths = early_deaths + 1 if monotonic() - started < STEADY_AFTER_S else 0
-            backoff_s = min(FIRST_BACKOFF_S * 2**early_deaths, LONGEST_BACKOFF_S)
+            early = monotonic() - started < STEADY_AFTER_S
+            self._early_deaths = self._early_deaths + 1 if early else 0
+            backoff_s = min(FIRST_BACKOFF_S * 2**self._early_deaths, LONGEST_BACKOFF_S)
             log.error(
                 "child died",
                 extra={"child": self.spec.name, "reason": reason, "backoff_s": backoff_s},
@@ -231,6 +232,7 @@ class Child:
             case Heartbeat():
                 self.heartbeat = message
             case _:
+                self._early_deaths = 0  # whatever ends it later, it can work
                 self._flights.land(message.id, message)
                 self._changed()
 
