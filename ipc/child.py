@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import logging
 import multiprocessing
@@ -31,6 +32,7 @@ from ipc.messages import (
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
 LONGEST_SUMMARY = 500
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 CANCELLED = "cancelled"  # not a code of the API: no client is left to get it
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(name, log_level)
     malloc.keep_freed()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _die_with_parent()
     module, function = entry.split(":")
     endpoint.open(Any)  # the entry point opens it again; until then it can report a crash
     code = 0
@@ -140,7 +142,17 @@ def _internal_error(request: Any) -> str:
 
 
 def _die_with_parent() -> None:
-    """Exit when the front ends, however it ends."""
+    """Exit when the front ends, however it ends.
+
+    The kernel ends a process that is stopped, or that hangs in a library with the interpreter's
+    lock. It does so when the thread that started the process ends: the one of the event loop. The
+    thread here serves kernels without this call, and a front that died before it.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

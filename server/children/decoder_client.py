@@ -26,6 +26,8 @@ from server.errors import Problem
 from server.frame_pool.pool import Lease
 from server.metrics import Metrics
 
+ATTEMPTS = 2
+
 
 class DecoderClient:
     """Sends messages to decoders; prefers the free decoder that last read the same file."""
@@ -76,19 +78,26 @@ class DecoderClient:
     async def _ask(
         self, file: FileRef, message: Any, deadline_s: float, lease: Lease | None = None
     ) -> FromChild:
-        child, reply = await self._line.send(lambda: self._choose(file), message, deadline_s, lease)
-        self._last_file[child.spec.name] = file.identity
-        try:
-            answer = await reply
-        except ChildDied:
-            raise Problem(
-                "undecodable_video",
-                "The decoder that was reading the video crashed or hung, and was replaced. The "
-                "file is probably damaged: check that ffmpeg can decode it, or encode it again.",
-            ) from None
-        if isinstance(answer, Failed):
-            raise Problem(answer.code, answer.detail)
-        return answer
+        """Send a message, once more if its decoder dies; what that one wrote is written again."""
+        for _ in range(ATTEMPTS):
+            child, reply = await self._line.send(
+                lambda: self._choose(file), message, deadline_s, lease
+            )
+            self._last_file[child.spec.name] = file.identity
+            try:
+                answer = await reply
+            except ChildDied as death:
+                if death.overdue:
+                    break  # the file is to blame, and its client has waited long enough
+                continue
+            if isinstance(answer, Failed):
+                raise Problem(answer.code, answer.detail)
+            return answer
+        raise Problem(
+            "undecodable_video",
+            "The decoders that were reading the video crashed or hung, and were replaced. The "
+            "file is probably damaged: check that ffmpeg can decode it, or encode it again.",
+        )
 
     def _choose(self, file: FileRef) -> Child | None:
         if all(child.failed_starts >= HOPELESS_STARTS for child in self.children):

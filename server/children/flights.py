@@ -13,12 +13,14 @@ from server.frame_pool.pool import Lease
 class ChildDied(Exception):
     """The process that had a request died before it replied.
 
-    `running` tells whether it was processing this request; the others were only queued.
+    `running` tells whether it was processing this request; the others were only queued. `overdue`
+    tells whether this request had missed its deadline.
     """
 
-    def __init__(self, name: str, *, running: bool) -> None:
+    def __init__(self, name: str, *, running: bool, overdue: bool) -> None:
         super().__init__(name)
         self.running = running
+        self.overdue = overdue
 
 
 @dataclass
@@ -32,6 +34,11 @@ class _Flight:
     timeout_s: float
     lease: Lease | None
     started: float | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the child has worked on it for too long."""
+        return self.started is not None and monotonic() > self.started + self.timeout_s
 
     def release(self) -> None:
         """The process no longer uses the slots."""
@@ -77,7 +84,9 @@ class Flights:
         for place, flight in enumerate(flights.values()):
             flight.release()
             if not flight.reply.done():
-                flight.reply.set_exception(ChildDied(name, running=at_work and place == 0))
+                running = at_work and place == 0
+                death = ChildDied(name, running=running, overdue=flight.overdue)
+                flight.reply.set_exception(death)
 
     def queued(self, message_id: int) -> bool:
         """Whether the child has not got to this request yet."""
@@ -87,10 +96,7 @@ class Flights:
     @property
     def overdue(self) -> bool:
         """Whether the child has worked on a request for too long."""
-        return any(
-            flight.started is not None and monotonic() > flight.started + flight.timeout_s
-            for flight in self._flights.values()
-        )
+        return any(flight.overdue for flight in self._flights.values())
 
     def _start_oldest(self) -> None:
         flight = next(iter(self._flights.values()), None)

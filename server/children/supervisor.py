@@ -89,6 +89,7 @@ class Child:
         self._flights = Flights()
         self._incarnation: _Incarnation | None = None
         self._stopping = asyncio.Event()
+        self._early_deaths = 0
 
     @property
     def in_flight(self) -> int:
@@ -118,7 +119,6 @@ class Child:
 
     async def run(self) -> None:
         """Keep a process running: start it, watch it, start another after its death."""
-        early_deaths = 0
         while not self._stopping.is_set():
             started = monotonic()
             self.failed_starts += 1
@@ -131,8 +131,9 @@ class Child:
             if left:
                 log.info("child recycled", extra={"child": self.spec.name, "reason": reason})
                 continue
-            early_deaths = early_deaths + 1 if monotonic() - started < STEADY_AFTER_S else 0
-            backoff_s = min(FIRST_BACKOFF_S * 2**early_deaths, LONGEST_BACKOFF_S)
+            early = monotonic() - started < STEADY_AFTER_S
+            self._early_deaths = self._early_deaths + 1 if early else 0
+            backoff_s = min(FIRST_BACKOFF_S * 2**self._early_deaths, LONGEST_BACKOFF_S)
             log.error(
                 "child died",
                 extra={
@@ -162,6 +163,12 @@ class Child:
         """End the process at once; `run` starts another."""
         if self._incarnation is not None and self._incarnation.process.is_alive():
             log.error("child killed", extra={"child": self.spec.name, "reason": reason})
+            self._incarnation.process.kill()
+
+    def kill_for_good(self) -> None:
+        """End the process at once; `run` starts no other."""
+        self._stopping.set()
+        if self._incarnation is not None:
             self._incarnation.process.kill()
 
     async def _live(self) -> tuple[str, bool]:
@@ -263,6 +270,7 @@ class Child:
                 incarnation.leaving = message.reason
                 self._set_state("ending")
             case _:
+                self._early_deaths = 0  # whatever ends it later, it can work
                 self._flights.land(message.id, message)
                 self._changed()
 

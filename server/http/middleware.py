@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -11,10 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ipc import logs
+from server.errors import Problem
 from server.http.api_keys import CLIENT, OPEN_PATHS
+from server.http.rendering import problem_response
 from server.metrics import Metrics
 from server.tasks.registry import installed
 
+STOPPING = "The service is being stopped. Send the request again once it has been started."
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
@@ -39,7 +43,7 @@ class RequestContext:
         request_id = given if CLIENT_ID.fullmatch(given) else uuid.uuid4().hex
         logs.request_id.set(request_id)
         started = time.perf_counter()
-        status = 500
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -50,8 +54,13 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the service stops, and this request has had its time
+            if not status:
+                await problem_response(Problem("no_worker_ready", STOPPING))(
+                    scope, receive, send_with_id
+                )
         finally:
-            self._ended(scope, status, time.perf_counter() - started)
+            self._ended(scope, status or 500, time.perf_counter() - started)
 
     def _ended(self, scope: Scope, status: int, elapsed_s: float) -> None:
         path = scope["path"]

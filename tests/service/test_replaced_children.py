@@ -22,6 +22,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("media")
     make_small(folder / "clip.mp4", seconds=4, fps=10, audio=False)
     make_small(folder / "freeze-once.mp4", seconds=4, fps=10, audio=False, seed=2)
+    make_small(folder / "die.mp4", seconds=4, fps=10, audio=False, seed=3)
     return folder
 
 
@@ -72,7 +73,7 @@ def stopped(pid: int) -> bool:
     return Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 
-def test_a_decoder_that_hangs_costs_its_request_alone(server: Server, media: Path) -> None:
+def test_the_request_of_a_decoder_that_hangs_is_tried_again(server: Server, media: Path) -> None:
     """It stops itself after the first frame; it is replaced once it gave no sign of life."""
     frozen, fields = media / "freeze-once.mp4", {"model_name": "slow-0.pt", "frame_interval": 5}
     answers: list[httpx.Response] = []
@@ -93,11 +94,18 @@ def test_a_decoder_that_hangs_costs_its_request_alone(server: Server, media: Pat
     assert (other.status_code, len(other.json()["detections"])) == (200, 7)
     assert asked.is_alive()
     asked.join(DEADLINE_S)
-    assert (answers[0].status_code, answers[0].json()["code"]) == (422, "undecodable_video")
+    assert (answers[0].status_code, len(answers[0].json()["detections"])) == (200, 8)
     server.wait_for("child died", child=hung[0])
     server.wait_for("child ready", child=hung[0])
     assert server.metric("eioku_decoder_restarts_total") == 1
     assert server.pid_of(hung[0]) not in pids
     assert server.client.get("/health").json()["frame_pool"]["leased"] == 0
-    again = server.infer("objects", frozen, **fields)
-    assert (again.status_code, len(again.json()["detections"])) == (200, 8)
+
+
+def test_a_file_that_ends_two_decoders_is_refused(server: Server, media: Path) -> None:
+    restarts_before = server.metric("eioku_decoder_restarts_total")
+    answer = server.infer("objects", media / "die.mp4", model_name="slow-0.pt")
+    assert (answer.status_code, answer.json()["code"]) == (422, "undecodable_video")
+    assert "ffmpeg" in answer.json()["detail"]
+    assert server.metric("eioku_decoder_restarts_total") == restarts_before + 2
+    assert server.infer("objects", media / "clip.mp4", model_name="slow-0.pt").status_code == 200

@@ -1,7 +1,8 @@
 """A decoder that fails as the video's file name says.
 
-Its start waits at the gate `<child>-start`. With `raise.mp4` it raises, with `freeze-once.mp4` it
-stops itself the first time: both after the first frame that it wrote.
+Its start waits at the gate `<child>-start`. With `raise.mp4` it raises, with `die.mp4` it kills
+itself, with `freeze-once.mp4` it stops itself the first time: all after the first frame that it
+wrote.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class FaultyDecoder(decoder_process.Decoder):
         name = Path(os.readlink(file.path)).name
         if name == "raise.mp4":
             raise LookupError(SECRET)
+        if name == "die.mp4":
+            os.kill(os.getpid(), signal.SIGKILL)
         if name == "freeze-once.mp4" and first_time("frozen"):
             os.kill(os.getpid(), signal.SIGSTOP)
         return written

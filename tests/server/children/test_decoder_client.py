@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,22 +13,31 @@ import pytest
 from ipc.files import FileRef
 from ipc.messages import Decoded, Target
 from server.children.decoder_client import DecoderClient
+from server.children.flights import ChildDied
 from server.decoding.media_index import longest_lead_in
+from server.errors import Problem
 from server.metrics import Metrics
 
 FILE = FileRef("/nowhere", 1, 1, 1_000_000, 1)
 
 
 class Line:
-    """In the place of the waiting line: notes the deadlines, and answers at once."""
+    """In the place of the waiting line: notes the deadlines, and answers at once.
 
-    def __init__(self) -> None:
+    The first answers are `deaths` of the decoder.
+    """
+
+    def __init__(self, *deaths: ChildDied) -> None:
         self.deadlines_s: list[float] = []
+        self._deaths = list(deaths)
 
     async def send(self, choose: Any, message: Any, deadline_s: float, lease: Any) -> Any:
         self.deadlines_s.append(deadline_s)
         reply: asyncio.Future[Decoded] = asyncio.get_running_loop().create_future()
-        reply.set_result(Decoded(message.id, (), "pyav", 0.0))
+        if self._deaths:
+            reply.set_exception(self._deaths.pop(0))
+        else:
+            reply.set_result(Decoded(message.id, (), "pyav", 0.0))
         return SimpleNamespace(spec=SimpleNamespace(name="decoder-0")), reply
 
 
@@ -40,6 +50,26 @@ def test_the_frames_since_the_last_keyframe_count() -> None:
         asyncio.run(client.decode(FILE, [target], lead_in, None))  # type: ignore[arg-type]
     often, once = line.deadlines_s
     assert once - often == pytest.approx(0.25 * (100_000 - 30))
+
+
+DIED = ChildDied("decoder-0", running=True, overdue=False)
+OVERDUE = ChildDied("decoder-0", running=True, overdue=True)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "sent", "refused"),
+    [([DIED], 2, False), ([DIED, DIED], 2, True), ([OVERDUE], 1, True)],
+    ids=["died", "died twice", "missed its deadline"],
+)
+def test_a_decode_whose_decoder_died_is_tried_once_more(
+    deaths: list[ChildDied], sent: int, refused: bool
+) -> None:
+    line = Line(*deaths)
+    client = DecoderClient([], line, Metrics())  # type: ignore[arg-type]
+    expected = pytest.raises(Problem, match="probably damaged") if refused else nullcontext()
+    with expected:
+        asyncio.run(client.decode(FILE, [Target(0, 0, 180, 320)], 1, None))  # type: ignore[arg-type]
+    assert len(line.deadlines_s) == sent
 
 
 @pytest.mark.parametrize(

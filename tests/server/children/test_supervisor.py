@@ -210,3 +210,28 @@ def test_a_start_that_fails_has_its_reason() -> None:
         await running
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("works", "growth"), [(True, [1, 1, 1]), (False, [1, 2, 4])])
+def test_the_backoff_grows_only_while_a_child_does_no_work(
+    works: bool,
+    growth: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Files that end decoders must not keep them from others for longer and longer."""
+
+    async def script(child: Child, folder: Path) -> None:
+        for restarts in range(1, 4):
+            if works:
+                reply = child.send(probe(restarts, folder / "first"), timeout_s=1000)
+                go_on(folder / "first")
+                await reply
+            child.kill("a test")
+            while (child.restarts, child.state) != (restarts, "ready"):
+                await asyncio.sleep(0)
+
+    run(script, tmp_path, monkeypatch)
+    backoffs = [record.backoff_s for record in caplog.records if record.msg == "child died"]  # type: ignore[attr-defined]
+    assert [backoff_s / backoffs[0] for backoff_s in backoffs] == growth

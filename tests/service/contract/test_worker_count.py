@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from running import Server, running
 from bench.clips.encoding import encode_sound
 from bench.clips.sound import RATE, silence, speech
 
+AT_ONCE = 4
 SECOND_WINDOW_MS = 261_144  # where it starts with a frame pool of 64 MB
 
 
@@ -84,9 +86,17 @@ def test_text_is_the_same_with_two_workers(server: Server, two_workers: Server, 
 def test_speech_is_the_same_with_two_workers(
     server: Server, two_workers: Server, long_audio: Path
 ) -> None:
-    """Whether a second worker takes part depends on load; test_job.py has two take turns."""
-    found = both(server, two_workers, "transcribe", long_audio, language="en")
-    starts = [segment["start_ms"] for segment in found["segments"]]
+    """Several requests at the same time: while one worker is busy, the other one gets the step."""
+    one = payload(server.infer("transcribe", long_audio, language="en").json())
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        asked = [
+            threads.submit(two_workers.infer, "transcribe", long_audio, language="en")
+            for _ in range(AT_ONCE)
+        ]
+    answers = [payload(request.result().json()) for request in asked]
+    assert [json.dumps(answer) for answer in answers] == [json.dumps(one)] * AT_ONCE
+    assert both_have(two_workers, "transcribe/tiny")
+    starts = [segment["start_ms"] for segment in one["segments"]]
     assert starts == sorted(starts)
     assert starts[0] < SECOND_WINDOW_MS < starts[-1]
 
