@@ -13,9 +13,12 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from ipc import logs, malloc
+import msgspec
+
+from ipc import logs, malloc, sandbox
 from ipc.channel import Endpoint
 from ipc.messages import Failed, FromChild, Heartbeat, Infer, Load, Ready, Stop, activity
+from ipc.sandbox import Limits
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
@@ -37,8 +40,17 @@ class TaskError(Exception):
         self.field = field
 
 
-def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: object) -> None:
+def run(
+    entry: str,
+    name: str,
+    log_level: str,
+    endpoint: Endpoint[Any],
+    config: object,
+    limits: Limits | None = None,
+) -> None:
     """Entry point of every child: import `entry` ("module:function") and call it.
+
+    With `limits`, the process first enters its sandbox.
 
     SIGINT and SIGTERM are ignored: Ctrl-C in a terminal reaches the whole process group, and
     only the front acts on it.
@@ -47,6 +59,8 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure(name, log_level)
     malloc.keep_freed()
+    if limits is not None:
+        endpoint.sandbox = sandbox.enter(limits)  # before the first thread starts
     threading.Thread(target=_die_with_parent, daemon=True).start()
     module, function = entry.split(":")
     getattr(importlib.import_module(module), function)(endpoint, config)
@@ -62,7 +76,7 @@ def serve(
     idle: Callable[[], None] = lambda: None,
 ) -> None:
     """Send `ready`, then answer requests until told to stop; call `idle` while there are none."""
-    endpoint.send(ready)
+    endpoint.send(msgspec.structs.replace(ready, sandbox=endpoint.sandbox))
     threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
     while True:
         request = endpoint.receive(POLL_S)

@@ -167,11 +167,15 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The child has started; `device_name` is its device, `models` are those it has loaded."""
+    """The child has started; `device_name` is its device, `models` are those it has loaded.
+
+    `sandbox` has the measures that hold for it, see `ipc.sandbox`.
+    """
 
     pid: int
     device_name: str
     models: dict[str, ModelInfo] = {}
+    sandbox: dict[str, str] = {}
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):

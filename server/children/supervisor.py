@@ -15,6 +15,7 @@ import msgspec
 from ipc import child as child_process
 from ipc.channel import SPAWN, Channel
 from ipc.messages import FromChild, Heartbeat, ModelInfo, Ready, Stop
+from ipc.sandbox import Limits
 from server.children import deadlines
 from server.children.flights import Flights
 from server.frame_pool.pool import Lease
@@ -30,7 +31,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """How to start a child: `entry` is "module:function", `capacity` the size of its queue."""
+    """How to start a child: `entry` is "module:function", `capacity` the size of its queue.
+
+    With `limits` it runs in a sandbox.
+    """
 
     name: str
     device: str
@@ -38,6 +42,7 @@ class ChildSpec:
     config: object
     capacity: int
     ready_deadline_s: float = deadlines.READY_S
+    limits: Limits | None = None
 
 
 @dataclass
@@ -66,6 +71,7 @@ class Child:
         self.failed_starts = 0
         self.pid: int | None = None
         self.device_name = spec.device
+        self.sandbox: dict[str, str] = {}
         self.heartbeat = Heartbeat()
         self.resident: dict[str, ModelInfo] = {}
         self._log_level = log_level
@@ -167,6 +173,7 @@ class Child:
                 self._log_level,
                 channel.endpoint(),
                 self.spec.config,
+                self.spec.limits,
             ),
             daemon=True,
         )
@@ -211,6 +218,7 @@ class Child:
         match message:
             case Ready():
                 self.device_name = message.device_name
+                self.sandbox = message.sandbox
                 self.failed_starts = 0
                 self.resident.update(
                     {

@@ -29,7 +29,10 @@ class PoolHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The body. `gpu_device_name` is that of the first CUDA worker; memory is the sum of all."""
+    """The body. `gpu_device_name` is that of the first CUDA worker; memory is the sum of all.
+
+    `sandbox` has the measures that confine each decoder: "in force", or why one is not possible.
+    """
 
     status: str
     models_loaded: list[str]
@@ -40,6 +43,7 @@ class Health(msgspec.Struct, frozen=True):
     workers: list[WorkerHealth]
     models: dict[str, str]
     frame_pool: PoolHealth
+    sandbox: dict[str, dict[str, str]]
 
 
 def health(service: Service) -> Health:
@@ -73,6 +77,7 @@ def health(service: Service) -> Health:
             service.pool.size_bytes - service.pool.free_bytes,
             service.pool.leased,
         ),
+        sandbox={child.spec.name: child.sandbox for child in service.decoders.children},
     )
 
 
