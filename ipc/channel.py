@@ -10,6 +10,7 @@ import errno
 import multiprocessing
 import os
 import queue
+import socket
 import threading
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -23,17 +24,28 @@ from ipc.messages import FromChild
 
 Request = TypeVar("Request")
 SPAWN = multiprocessing.get_context("spawn")
+DESCRIPTOR_S = 30.0  # it was sent before the message
 
 
 class Endpoint(Generic[Request]):
-    """The child's end; passed to its entry point as an argument."""
+    """The child's end; passed to its entry point as an argument.
+
+    `sandbox` has the measures that hold for the child, see `ipc.sandbox`.
+    """
 
     def __init__(
-        self, requests: multiprocessing.Queue[bytes], cancels: Connection, replies: Connection
+        self,
+        requests: multiprocessing.Queue[bytes],
+        descriptors: socket.socket,
+        cancels: Connection,
+        replies: Connection,
     ) -> None:
         self._requests = requests
+        self._descriptors = descriptors
         self._cancels = cancels
         self._replies = replies
+        self._received: list[int] = []
+        self.sandbox: dict[str, str] = {}
         self._cancelled: set[int] = set()
 
     def open(self, accepts: Any) -> None:
@@ -43,12 +55,29 @@ class Endpoint(Generic[Request]):
         self._lock = threading.Lock()
 
     def receive(self, timeout_s: float) -> Request | None:
-        """Return the next request, or None after `timeout_s`."""
+        """Return the next request, or None after `timeout_s`.
+
+        The descriptor of its file, if it has one, is closed at the next call.
+        """
+        while self._received:
+            os.close(self._received.pop())
         try:
-            return self._decoder.decode(self._requests.get(timeout=timeout_s))
+            return self._with_descriptor(
+                self._decoder.decode(self._requests.get(timeout=timeout_s))
+            )
         except queue.Empty:
             self._cancelled.clear()  # whatever is left in it was answered before
             return None
+
+    def _with_descriptor(self, request: Request) -> Request:
+        """Each request that has a file comes with one descriptor, in the same order."""
+        file = getattr(request, "file", None)
+        if file is None:
+            return request
+        self._descriptors.settimeout(DESCRIPTOR_S)
+        _, self._received, _, _ = socket.recv_fds(self._descriptors, 1, 1)
+        local = msgspec.structs.replace(file, fd=self._received[0])
+        return msgspec.structs.replace(request, file=local)  # type: ignore[type-var]
 
     def cancelled(self, request_id: int) -> bool:
         """Whether the front no longer wants this request; to be asked before work on it starts."""
@@ -73,20 +102,33 @@ class Channel:
         self._replies, self._child_replies = SPAWN.Pipe(duplex=False)
         self._child_cancels, self._cancels = SPAWN.Pipe(duplex=False)
         os.set_blocking(self._cancels.fileno(), False)
+        self._descriptors, self._child_descriptors = socket.socketpair()
+        self._descriptors.setblocking(False)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
 
     def endpoint(self) -> Endpoint[object]:
         """The endpoint to pass to the child."""
-        return Endpoint(self._requests, self._child_cancels, self._child_replies)
+        return Endpoint(
+            self._requests, self._child_descriptors, self._child_cancels, self._child_replies
+        )
 
     def started(self) -> None:
         """Close our copies of the child's pipe ends, so that the child's death closes the pipes."""
         self._child_replies.close()
         self._child_cancels.close()
+        self._child_descriptors.close()
 
     def send(self, message: object) -> None:
-        """Queue a request; raises queue.Full if the queue is at capacity."""
+        """Queue a request; raises queue.Full if the queue is at capacity.
+
+        The child gets a descriptor of its own for the request's file: it may not be allowed to open
+        the front's.
+        """
+        file = getattr(message, "file", None)
+        if file is not None:
+            with suppress(BlockingIOError, BrokenPipeError):  # the child hangs, or is dead
+                socket.send_fds(self._descriptors, [b"!"], [file.fd])
         self._requests.put_nowait(self._encoder.encode(message))
 
     def cancel(self, request_id: int) -> None:
@@ -116,6 +158,7 @@ class Channel:
         self._requests.close()
         self._cancels.close()
         self._replies.close()
+        self._descriptors.close()
 
 
 def _bounded_queue(capacity: int) -> multiprocessing.Queue[bytes]:

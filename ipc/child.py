@@ -14,7 +14,9 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from ipc import logs, malloc
+import msgspec
+
+from ipc import logs, malloc, sandbox
 from ipc.channel import Endpoint
 from ipc.messages import (
     Crashed,
@@ -28,6 +30,7 @@ from ipc.messages import (
     Stop,
     activity,
 )
+from ipc.sandbox import Limits
 
 HEARTBEAT_S = 1.0
 POLL_S = 1.0
@@ -51,8 +54,17 @@ class TaskError(Exception):
         self.field = field
 
 
-def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: object) -> None:
+def run(
+    entry: str,
+    name: str,
+    log_level: str,
+    endpoint: Endpoint[Any],
+    config: object,
+    limits: Limits | None = None,
+) -> None:
     """Entry point of every child: import `entry` ("module:function") and call it.
+
+    With `limits`, the process first enters its sandbox.
 
     SIGINT and SIGTERM are ignored: Ctrl-C in a terminal reaches the whole process group, and
     only the front acts on it.
@@ -62,6 +74,8 @@ def run(entry: str, name: str, log_level: str, endpoint: Endpoint[Any], config: 
     logs.configure(name, log_level)
     malloc.keep_freed()
     _die_with_parent()
+    if limits is not None:
+        endpoint.sandbox = sandbox.enter(limits)  # before the first thread starts
     module, function = entry.split(":")
     endpoint.open(Any)  # the entry point opens it again; until then it can report a crash
     code = 0
@@ -91,7 +105,7 @@ def serve(
 
     After each reply, `leaving` may tell why the process is to be replaced.
     """
-    endpoint.send(ready)
+    endpoint.send(msgspec.structs.replace(ready, sandbox=endpoint.sandbox))
     threading.Thread(target=_beat, args=(endpoint, heartbeat), daemon=True).start()
     while True:
         request = endpoint.receive(POLL_S)

@@ -168,10 +168,14 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The child has started; `device_name` is its device."""
+    """The child has started; `device_name` is its device.
+
+    `sandbox` has the measures that hold for it, see `ipc.sandbox`.
+    """
 
     pid: int
     device_name: str
+    sandbox: dict[str, str] = {}
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True):

@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gpu_workers.ocr.layers import layer, place
 from gpu_workers.ocr.winograd import Winograd
+from gpu_workers.tensors import read_tensors
 
 BORDER = (1, 1, 1, 1)
 
@@ -33,7 +34,7 @@ class Craft:
 
     def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
         net = CRAFT()
-        net.load_state_dict(copyStateDict(torch.load(path, map_location="cpu", weights_only=True)))
+        net.load_state_dict(copyStateDict(read_tensors(path)))
         net.eval().requires_grad_(False)
         vgg, make = net.basenet, partial(layer, device=device, dtype=dtype)
         convs = _convolutions([*vgg.slice1, *vgg.slice2, *vgg.slice3, *vgg.slice4])

@@ -29,6 +29,7 @@ from gpu_workers.ocr.detector import TextBoxes
 from gpu_workers.ocr.languages import Script
 from gpu_workers.ocr.layers import place
 from gpu_workers.ocr.reading import Reading
+from gpu_workers.tensors import read_tensors
 from ipc.arena import Pixels
 
 HEIGHT = 64
@@ -109,7 +110,7 @@ class Recogniser:
             hidden_size=self._network.channels,
             num_class=len(self._converter.character),
         )
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_tensors(path)
         net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
         place(net.eval(), device, torch.float32)
         # The two halves are called separately: padding features are inserted between them.

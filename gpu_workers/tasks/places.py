@@ -13,6 +13,7 @@ from torchvision.models import ResNet, resnet18
 from gpu_workers.cpu_threads import each_alone
 from gpu_workers.model import Runtime
 from gpu_workers.model_info import model_info
+from gpu_workers.tensors import read_tensors
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.arena import ArenaView, Pixels
 from ipc.messages import Frames, ModelInfo
@@ -136,7 +137,7 @@ def _centre(frame: Pixels) -> Pixels:
 def _read_network(path: Path) -> ResNet:
     network = resnet18(num_classes=CATEGORY_COUNT)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = read_tensors(path)["state_dict"]
         network.load_state_dict({key.removeprefix("module."): state[key] for key in state})
     except Exception as error:  # the unpickler may raise anything on another kind of file
         raise ModelUnavailable(f"{path.name} is no Places365 ResNet-18: {error}") from error

@@ -28,6 +28,7 @@ from gpu_workers.speech.spectrogram import log_mel
 from gpu_workers.speech.voice_activity import VoiceDetector
 from gpu_workers.speech.whole_transcription import read_next
 from gpu_workers.speech.window_progress import Progress
+from gpu_workers.tensors import only_tensors
 from ipc.arena import ArenaView
 from ipc.messages import Audio, ModelInfo
 from ipc.results import Segment, Word
@@ -77,7 +78,8 @@ def load(spec: Spec, runtime: Runtime) -> Transcribe:
     weights = runtime.weights.resolve(spec.model_name, "transcribe")
     # Whisper supports fp32, and fp16 on a GPU only.
     half = runtime.precision == "fp16" and runtime.device.type == "cuda"
-    net = whisper.load_model(str(weights.path), device=runtime.device_name)
+    with only_tensors(weights.path):
+        net = whisper.load_model(str(weights.path), device=runtime.device_name)
     heads = whisper._ALIGNMENT_HEADS.get(weights.path.stem)
     if heads is not None:  # `load_model` finds them by a model's name, not by its path
         net.set_alignment_heads(heads)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ipc.arena import SHM
 from ipc.config import DecoderConfig, WorkerConfig
 from ipc.messages import TaskSpec
+from ipc.sandbox import Limits
 from server.children import deadlines
 from server.children.supervisor import ChildSpec
 from server.settings import MB, Settings
@@ -19,12 +21,20 @@ CPU_WORKER = "cpu-worker"
 CPU_MODEL_WORKER = "cpu-model-worker"
 MOST_CODEC_THREADS = 4  # each delays one frame, and a seek waits for all
 
+# The limit of a decoder's memory. A codec holds up to 17 frames for reference and some for each of
+# its threads, of up to 6 bytes per pixel; decord decodes ahead.
+DECODER_BYTES = 4 << 30
+DECODER_BYTES_PER_PIXEL = 128
+
 
 def decoders(settings: Settings, arena: str) -> list[ChildSpec]:
     """The decoders; each processes one message at a time."""
     config = DecoderConfig(arena, _codec_threads(settings))
+    limits = Limits(
+        (str(SHM / arena),), DECODER_BYTES + DECODER_BYTES_PER_PIXEL * settings.max_frame_pixels
+    )
     return [
-        ChildSpec(f"decoder-{i}", "cpu", DECODER, config, capacity=1)
+        ChildSpec(f"decoder-{i}", "cpu", DECODER, config, capacity=1, limits=limits)
         for i in range(settings.decode_processes)
     ]
 

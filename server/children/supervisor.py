@@ -25,6 +25,7 @@ from ipc.messages import (
     Resident,
     Stop,
 )
+from ipc.sandbox import Limits
 from server.children import deadlines
 from server.children.flights import Flights
 from server.frame_pool.pool import Lease
@@ -40,7 +41,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """How to start a child: `entry` is "module:function", `capacity` the size of its queue."""
+    """How to start a child: `entry` is "module:function", `capacity` the size of its queue.
+
+    With `limits` it runs in a sandbox.
+    """
 
     name: str
     device: str
@@ -48,6 +52,7 @@ class ChildSpec:
     config: object
     capacity: int
     ready_deadline_s: float = deadlines.READY_S
+    limits: Limits | None = None
 
 
 @dataclass
@@ -81,6 +86,7 @@ class Child:
         self.reason: str | None = None
         self.pid: int | None = None
         self.device_name = spec.device
+        self.sandbox: dict[str, str] = {}
         self.heartbeat = Heartbeat()
         self.resident: dict[str, ModelInfo] = {}
         self.model_states: dict[str, str] = {}
@@ -202,6 +208,7 @@ class Child:
                 self._log_level,
                 channel.endpoint(),
                 self.spec.config,
+                self.spec.limits,
             ),
             daemon=True,
         )
@@ -248,6 +255,7 @@ class Child:
         match message:
             case Ready():
                 self.device_name = message.device_name
+                self.sandbox = message.sandbox
                 self.failed_starts = 0
                 self.settled = True
                 self.reason = None

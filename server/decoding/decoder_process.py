@@ -40,6 +40,7 @@ from server.decoding.upright_rgb import Picture
 
 OPEN_FILES = 2
 CHANGED = "The file changed while it was being read. Send the request again once it is complete."
+TOO_LARGE = "The video cannot be decoded: it needs more memory than a decoder may have."
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +75,14 @@ class Decoder:
         except FileChanged:
             raise child.TaskError("input_hash_mismatch", CHANGED) from None
         except av.FFmpegError as error:
-            if is_read_error(error, request.file.path):
+            if is_read_error(error, request.file.local_path):
                 raise _unreadable(error.strerror) from error
             reason = f"The video cannot be decoded: {error.strerror}."
             raise child.TaskError("undecodable_video", reason) from error
         except OSError as error:
             raise _unreadable(error.strerror) from error
+        except MemoryError as error:
+            raise child.TaskError("undecodable_video", TOO_LARGE) from error
 
     def tidy(self) -> None:
         """Close files that have changed or are deleted; an upload's disk space is then free."""

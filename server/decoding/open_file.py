@@ -82,7 +82,7 @@ class OpenFile:
     @property
     def deleted(self) -> bool:
         """Whether the file has no name any more: an upload's disk space waits to be freed."""
-        return os.fstat(self._fd).st_nlink == 0 and not os.path.exists(self.ref.path)
+        return os.fstat(self._fd).st_nlink == 0 and not os.path.lexists(self.ref.path)
 
     def close(self) -> None:
         """Close the file."""

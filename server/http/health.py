@@ -43,7 +43,8 @@ class Health(msgspec.Struct, frozen=True):
     """The body. The fields about the GPU are those of the CUDA workers that are ready.
 
     `gpu_device_name` is that of the first one; memory is the sum of all. `models` maps each file of
-    the default models to ready, missing, unknown, or failed and why.
+    the default models to ready, missing, unknown, or failed and why. `sandbox` has the measures
+    that confine each decoder: "in force", or why one is not possible.
     """
 
     status: str
@@ -55,6 +56,7 @@ class Health(msgspec.Struct, frozen=True):
     workers: list[WorkerHealth]
     models: dict[str, str]
     frame_pool: PoolHealth
+    sandbox: dict[str, dict[str, str]]
 
 
 def health(service: Service) -> Health:
@@ -90,6 +92,7 @@ def health(service: Service) -> Health:
             service.pool.size_bytes - service.pool.free_bytes,
             service.pool.leased,
         ),
+        sandbox={child.spec.name: child.sandbox for child in service.decoders.children},
     )
 
 

@@ -21,8 +21,9 @@ DEADLINE_S = 30
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("media")
     make_small(folder / "clip.mp4", seconds=4, fps=10, audio=False)
-    make_small(folder / "freeze-once.mp4", seconds=4, fps=10, audio=False, seed=2)
+    make_small(folder / "freeze.mp4", seconds=4, fps=10, audio=False, seed=2)
     make_small(folder / "die.mp4", seconds=4, fps=10, audio=False, seed=3)
+    (folder / "freeze").touch()
     return folder
 
 
@@ -75,7 +76,7 @@ def stopped(pid: int) -> bool:
 
 def test_the_request_of_a_decoder_that_hangs_is_tried_again(server: Server, media: Path) -> None:
     """It stops itself after the first frame; it is replaced once it gave no sign of life."""
-    frozen, fields = media / "freeze-once.mp4", {"model_name": "slow-0.pt", "frame_interval": 5}
+    frozen, fields = media / "freeze.mp4", {"model_name": "slow-0.pt", "frame_interval": 5}
     answers: list[httpx.Response] = []
     asked = threading.Thread(
         target=lambda: answers.append(server.infer("objects", frozen, **fields)), daemon=True
@@ -90,6 +91,7 @@ def test_the_request_of_a_decoder_that_hangs_is_tried_again(server: Server, medi
     pids = {server.pid_of(name): name for name in ("decoder-0", "decoder-1")}
     while not (hung := [name for pid, name in pids.items() if stopped(pid)]):
         assert time.monotonic() < deadline
+    (media / "freeze").unlink()
     other = server.infer("objects", media / "clip.mp4", **fields, start_ms=100)
     assert (other.status_code, len(other.json()["detections"])) == (200, 7)
     assert asked.is_alive()

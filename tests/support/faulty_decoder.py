@@ -1,8 +1,9 @@
 """A decoder that fails as the video's file name says.
 
-Its start waits at the gate `<child>-start`. With `raise.mp4` it raises, with `die.mp4` it kills
-itself, with `freeze-once.mp4` it stops itself the first time: all after the first frame that it
-wrote.
+Its start waits at the gate `<child>-start`. After the first frame that it wrote, with `raise.mp4`
+it raises, with `die.mp4` it kills itself, with `freeze.mp4` it stops itself as long as there is a
+file `freeze`, with `greedy.mp4` it allocates memory without end, and with `escape.mp4` it tries
+what its sandbox forbids.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
-from fake_tasks import FOLDER, first_time
+import numpy as np
+from escapes import attempts
+from fake_tasks import FOLDER
 from gates import pass_gate
 from held_tasks import SECRET
 
 from ipc.channel import Endpoint
+from ipc.child import TaskError
 from ipc.config import DecoderConfig
 from ipc.messages import FrameRef, Target
 from server.decoding import decoder_process
 from server.decoding.open_file import OpenFile
 from server.decoding.upright_rgb import Picture
+
+MOST_GB = 100
 
 
 def main(endpoint: Endpoint[Any], config: DecoderConfig) -> None:
@@ -39,6 +45,10 @@ class FaultyDecoder(decoder_process.Decoder):
             raise LookupError(SECRET)
         if name == "die.mp4":
             os.kill(os.getpid(), signal.SIGKILL)
-        if name == "freeze-once.mp4" and first_time("frozen"):
+        if name == "freeze.mp4" and (FOLDER / "freeze").exists():
             os.kill(os.getpid(), signal.SIGSTOP)
+        if name == "greedy.mp4":
+            self.hoard = [np.empty(1 << 30, np.uint8) for _ in range(MOST_GB)]
+        if name == "escape.mp4":
+            raise TaskError("undecodable_video", repr(attempts(FOLDER, os.getppid())))
         return written

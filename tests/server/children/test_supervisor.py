@@ -15,6 +15,7 @@ from server.children import flights, supervisor
 from server.children.flights import ChildDied
 from server.children.supervisor import Child, ChildSpec
 
+NULL = os.open(os.devnull, os.O_RDONLY)  # what a message's file is does not matter here
 Script = Callable[[Child, Path], Awaitable[None]]
 
 
@@ -75,7 +76,7 @@ def run(
 
 
 def probe(number: int, path: Path) -> Probe:
-    return Probe(number, "", FileRef(str(path), 0, 0, 0, 0))
+    return Probe(number, "", FileRef(str(path), 0, 0, 0, 0, NULL))
 
 
 def go_on(path: Path) -> None:
