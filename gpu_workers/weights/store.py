@@ -1,28 +1,36 @@
 """Resolves a request's model name to a verified file, and downloads it if it is missing."""
 
-import errno
+import logging
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from gpu_workers.weights.catalogue import PACKAGE, Entry, find
-from gpu_workers.weights.download import FAILURES, WHOLE_DOWNLOAD_S, Hubs, fetch
-from gpu_workers.weights.errors import ModelUnavailable
+from gpu_workers.weights.download import WHOLE_DOWNLOAD_S, NoAnswer, fetch
+from gpu_workers.weights.errors import ModelUnavailable, SourceFailed
+from gpu_workers.weights.hubs import Hubs
 from gpu_workers.weights.manifest import (
-    READ_ONLY,
     Manifest,
     Record,
     digest,
     locked,
     put_in_place,
+    sweep,
     temporary_beside,
 )
 
 # Of files that are not in the catalogue; whether a task can load one shows when it does.
 SUFFIXES = (".pt", ".pth", ".pth.tar", ".onnx", ".safetensors")
 
-UNWRITABLE = READ_ONLY | {errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT}
+# What a refusal advises.
+ADD = "Add the file, or run `python -m gpu_workers.weights standins {folder}` for stand-ins"
+MAKE_WRITABLE = (
+    "Add the file, make room and give the service's user write access, or set MODEL_CACHE_DIR to "
+    "another folder"
+)
+
+log = logging.getLogger(__name__)
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -56,7 +64,7 @@ class WeightsStore:
                     f"{name} is no known model for {task}, and there is no such file in "
                     f"{self.cache_dir}: add the file, or request a model of the catalogue"
                 )
-            self._download(entry, path)
+            self._obtain(entry, path)
         return self._verified(path, entry)
 
     def status(self, name: str, task: str) -> Literal["ready", "missing"]:
@@ -88,8 +96,11 @@ class WeightsStore:
             return Weights(path.name, path, known.sha256, known.stand_in)
         sha256 = digest(path, "sha256")
         stand_in = known is not None and known.stand_in and known.sha256 == sha256
-        if entry is not None and not stand_in:
-            _check(path, sha256, entry, known)
+        if entry is not None and not stand_in and (why := _mismatch(path, sha256, entry, known)):
+            raise ModelUnavailable(
+                f"{path} has {why}: delete {entry.name} to download it again, or its entry in "
+                "manifest.json to accept the file"
+            )
         self._remember(path, sha256, stand_in=stand_in)
         return Weights(path.name, path, sha256, stand_in)
 
@@ -97,41 +108,47 @@ class WeightsStore:
         stat = path.stat()
         self._seen[path.name] = Record(sha256, stat.st_size, stat.st_mtime_ns, stand_in)
         if path.parent == self.cache_dir:
-            self._manifest.record(path.name, path, sha256, stand_in=stand_in)
+            try:
+                self._manifest.record(path.name, path, sha256, stand_in=stand_in)
+            except OSError as error:  # a folder that is full or read-only; the file is usable
+                log.debug("not recorded", extra={"file": str(path), "reason": str(error)})
 
-    def _download(self, entry: Entry, path: Path) -> None:
+    def _obtain(self, entry: Entry, path: Path) -> None:
         """Download one entry under its lock; another process may have done so before we got it."""
         if entry.url is None:
-            raise self._unavailable(entry, "it should have been installed with this package")
+            raise self._unavailable(entry, "it should have been installed with this package", ADD)
         if reason := self._hubs.reason_unreachable(entry.url):
-            raise self._unavailable(entry, f"{entry.url} cannot be reached: {reason}")
+            raise self._unavailable(entry, f"{entry.url} cannot be reached: {reason}", ADD)
         try:
             with locked(self.cache_dir, entry.name, WHOLE_DOWNLOAD_S):
-                if path.is_file():
-                    return
-                with temporary_beside(path) as temporary:
-                    fetch(entry, temporary)
-                    sha256 = digest(temporary, "sha256")
-                    _check(temporary, sha256, entry, self._manifest.records().get(path.name))
-                    put_in_place(temporary, path)
-                self._remember(path, sha256, stand_in=False)
-        except FAILURES as error:
-            if isinstance(error, OSError) and error.errno in UNWRITABLE:
-                reason = f"{self.cache_dir} cannot be written to: {error.strerror}"
-            else:
-                reason = f"{entry.url} failed: {error}"
-                self._hubs.remember(entry.url, error)
-            raise self._unavailable(entry, reason) from error
+                sweep(path)
+                if not path.is_file():
+                    self._download(entry, path)
+        except SourceFailed as error:
+            if isinstance(error, NoAnswer):
+                self._hubs.check_again()
+            raise self._unavailable(entry, f"{entry.url} failed: {error}", ADD) from error
+        except OSError as error:
+            reason = f"the folder cannot be written to: {error.strerror}"
+            raise self._unavailable(entry, reason, MAKE_WRITABLE) from error
 
-    def _unavailable(self, entry: Entry, reason: str) -> ModelUnavailable:
-        return ModelUnavailable(
-            f"{entry.name} is not in {self.cache_dir}, and {reason}. Add the file, or run "
-            f"`python -m gpu_workers.weights standins {self.cache_dir}` for stand-ins"
-        )
+    def _download(self, entry: Entry, path: Path) -> None:
+        """Fetch, verify and record the file before it gets its name."""
+        with temporary_beside(path) as temporary:
+            fetch(entry, temporary)
+            sha256 = digest(temporary, "sha256")
+            if why := _mismatch(temporary, sha256, entry, self._manifest.records().get(path.name)):
+                raise SourceFailed(f"it sent a file with {why}")
+            self._manifest.record(path.name, temporary, sha256, stand_in=False)
+            put_in_place(temporary, path)
+
+    def _unavailable(self, entry: Entry, reason: str, what_to_do: str) -> ModelUnavailable:
+        advice = what_to_do.format(folder=self.cache_dir)
+        return ModelUnavailable(f"{entry.name} is not in {self.cache_dir}, and {reason}. {advice}")
 
 
-def _check(path: Path, sha256: str, entry: Entry, known: Record | None) -> None:
-    """Check a file against its published checksum, or else its hash when first seen.
+def _mismatch(path: Path, sha256: str, entry: Entry, known: Record | None) -> str | None:
+    """Compare a file with its published checksum, or else with its hash when first seen.
 
     The recorded hash of an earlier stand-in does not count.
     """
@@ -141,8 +158,6 @@ def _check(path: Path, sha256: str, entry: Entry, known: Record | None) -> None:
     elif known is not None and not known.stand_in:
         expected = known.sha256
     found = sha256 if algorithm == "sha256" else digest(path, algorithm)
-    if expected is not None and found != expected:
-        raise ModelUnavailable(
-            f"{entry.name} has the {algorithm} {found}, but should have {expected}: delete "
-            f"{entry.name} to download it again, or its entry in manifest.json to accept the file"
-        )
+    if expected in (None, found):
+        return None
+    return f"the {algorithm} {found}, but should have {expected}"

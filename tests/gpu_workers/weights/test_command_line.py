@@ -22,7 +22,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in LABELS:
         monkeypatch.setitem(CATALOGUE, name, Entry(name, "places", address + name, "none"))
     reachable = {name: CATALOGUE[name] for name in LABELS}
-    monkeypatch.setattr("gpu_workers.weights.download.CATALOGUE", reachable)
+    monkeypatch.setattr("gpu_workers.weights.hubs.CATALOGUE", reachable)
     monkeypatch.setattr("gpu_workers.weights.__main__.DEFAULTS", LABELS)
 
 

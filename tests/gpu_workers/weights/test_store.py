@@ -6,66 +6,27 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from local_hub import Hub, ends_early, local_hub
 
 from gpu_workers.weights import ModelUnavailable, WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
-from gpu_workers.weights.download import Hubs
+from gpu_workers.weights.hubs import Hubs
 from gpu_workers.weights.manifest import Manifest
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Hub(ThreadingHTTPServer):
-    """Serves `files`; a path in `broken` promises more than it sends; counts the GETs."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files = {"/model.pt": CONTENT}
-        self.broken: set[str] = set()
-        self.gets: list[str] = []
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.server.gets.append(self.path)
-        content = self.server.files.get(self.path)
-        if content is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[:1000] if self.path in self.server.broken else content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with Hub() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with local_hub() as server:
+        server.files["/model.pt"] = CONTENT
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -142,11 +103,11 @@ def test_the_hash_seen_first_is_held_to(store: WeightsStore, listed: Entry, hub:
 
 
 def test_a_broken_off_download_leaves_nothing(store: WeightsStore, listed: Entry, hub: Hub) -> None:
-    hub.broken.add("/model.pt")
+    hub.ways["/model.pt"] = ends_early
     with pytest.raises(ModelUnavailable, match="truncated after 1000 of 300000 bytes"):
         store.resolve(listed.name, "objects")
     assert visible(store.cache_dir) == set()
-    hub.broken.clear()
+    hub.ways.clear()
     assert store.resolve(listed.name, "objects").sha256 == SHA256
 
 
@@ -193,7 +154,7 @@ def test_two_processes_download_once(tmp_path: Path, listed: Entry, hub: Hub) ->
 from pathlib import Path
 from gpu_workers.weights import WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
-from gpu_workers.weights.download import Hubs
+from gpu_workers.weights.hubs import Hubs
 CATALOGUE["model.pt"] = Entry("model.pt", "objects", {listed.url!r}, "none")
 folder = Path({str(tmp_path)!r})
 print(WeightsStore(folder, Hubs(folder, ({listed.url!r},))).resolve("model.pt", "objects").sha256)
@@ -211,7 +172,7 @@ def test_an_unreachable_hub_is_asked_once(
     entries = [Entry(f"m{i}.pt", "objects", hub.url(f"/m{i}.pt"), "none") for i in range(3)]
     asked: list[str] = []
     monkeypatch.setattr(
-        "gpu_workers.weights.download._why_no_answer", lambda url: asked.append(url) or "refused"
+        "gpu_workers.weights.hubs._why_no_answer", lambda url: asked.append(url) or "refused"
     )
     for store in (WeightsStore(tmp_path, Hubs(tmp_path, (hub.url("/"),))) for _ in range(2)):
         for entry in entries:
@@ -248,7 +209,7 @@ import os, sys
 from pathlib import Path
 from gpu_workers.weights import ModelUnavailable, WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
-from gpu_workers.weights.download import Hubs
+from gpu_workers.weights.hubs import Hubs
 folder, url = Path(sys.argv[1]), sys.argv[2]
 CATALOGUE["model.pt"] = Entry("model.pt", "objects", url, "none")
 hubs = Hubs(Path(), (url,))
