@@ -80,7 +80,7 @@ class Worker:
     def __init__(self, config: WorkerConfig) -> None:
         device = "cpu" if config.device == "cpu" else "cuda:0"
         self._config = config
-        self._weights = WeightsStore(Path(config.model_cache_dir))
+        self._weights = WeightsStore(Path(config.model_cache_dir), mirrors=config.weights_mirrors)
         self._models = ResidentModels(
             config.tasks, Runtime(device, config.precision, self._weights)
         )

@@ -4,8 +4,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO
@@ -13,6 +11,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from gpu_workers.weights.archives import unpack
 from gpu_workers.weights.catalogue import Entry
 from gpu_workers.weights.errors import SourceFailed
 
@@ -39,7 +38,8 @@ def fetch(entry: Entry, target: Path) -> None:
     archive = target.with_name(target.name + ".zip")
     try:
         _download(entry, entry.url, archive)
-        unpack(archive, entry.zip_member, target)
+        with open(target, "wb") as out:
+            unpack(archive, entry.zip_member, out, LARGEST_BYTES)
     finally:
         archive.unlink(missing_ok=True)
 
@@ -68,7 +68,7 @@ def _copy(entry: Entry, source: HTTPResponse, out: IO[bytes], expected: int | No
     limit = 2 * entry.size_bytes if entry.size_bytes else LARGEST_BYTES
     deadline = time.monotonic() + WHOLE_DOWNLOAD_S
     done = 0
-    with progress_bar() as progress:
+    with _progress_bar() as progress:
         bar = progress.add_task(entry.name, total=expected)
         while block := _read(source):
             done += len(block)
@@ -89,7 +89,7 @@ def _read(source: HTTPResponse) -> bytes:
         raise SourceFailed(f"the download broke off: {error or type(error).__name__}") from error
 
 
-def progress_bar() -> Progress:
+def _progress_bar() -> Progress:
     """A progress bar on standard error, if that is a terminal."""
     columns = (
         TextColumn("{task.description}"),
@@ -98,28 +98,3 @@ def progress_bar() -> Progress:
         TransferSpeedColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-
-
-def unpack(archive: Path, member: str, target: Path, limit_bytes: int = LARGEST_BYTES) -> None:
-    """Extract one member of a zip by its name, so that the zip cannot choose where to write.
-
-    Raises SourceFailed if the archive does not have it, or if it is larger than the limit.
-    """
-    try:
-        with (
-            zipfile.ZipFile(archive) as opened,
-            opened.open(member) as packed,
-            open(target, "wb") as out,
-        ):
-            _unpack(packed, out, limit_bytes)
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError) as error:
-        raise SourceFailed(f"it is not a zip with {member}") from error
-
-
-def _unpack(packed: IO[bytes], out: IO[bytes], limit_bytes: int) -> None:
-    done = 0
-    while block := packed.read(BLOCK_BYTES):
-        done += len(block)
-        if done > limit_bytes:
-            raise SourceFailed(f"it unpacks to more than {limit_bytes} bytes")
-        out.write(block)

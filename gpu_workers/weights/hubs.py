@@ -20,7 +20,7 @@ ASK_AGAIN_S = 600.0  # a service outlives most network failures
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Why each unreachable host was unreachable, and when this was checked."""
+    """Why each unreachable host or mirror was unreachable, and when the hosts were checked."""
 
     unreachable: dict[str, str]
     checked_unix_s: float
@@ -35,14 +35,21 @@ class Hubs:
         self._verdict: Verdict | None = None
         self._lock = threading.Lock()
 
-    def reason_unreachable(self, url: str) -> str | None:
-        """Return why the URL's host is unreachable, or None. The first call may take 8 s."""
+    def reason_unreachable(self, address: str) -> str | None:
+        """Return why a host or mirror is unreachable, or None. The first call may take 8 s."""
         with self._lock:
             known = self._verdict
             if known is None or time.time() - known.checked_unix_s > ASK_AGAIN_S:
                 self._verdict = self._recent() or self._probe()
             assert self._verdict is not None
-            return self._verdict.unreachable.get(urlsplit(url).netloc)
+            return self._verdict.unreachable.get(address)
+
+    def remember(self, address: str, reason: str) -> None:
+        """Record a mirror that failed; it counts as unreachable until the next check."""
+        with self._lock:
+            known = self._verdict.unreachable if self._verdict else {}
+            checked_unix_s = self._verdict.checked_unix_s if self._verdict else time.time()
+            self._keep(Verdict(known | {address: reason}, checked_unix_s))
 
     def check_again(self) -> None:
         """Check now, because a host that was reachable did not answer; takes up to 8 s."""

@@ -58,6 +58,7 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
         precision=_precision(settings, device),
         threads=_threads(settings, device),
         model_cache_dir=settings.model_cache_dir,
+        weights_mirrors=settings.weights_mirrors,
         warm=name != CPU_WORKER,
         tasks={task.name: task.worker for task in installed().values()},
         preload=preload,

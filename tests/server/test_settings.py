@@ -73,6 +73,7 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
         ("MAX_UPLOAD_MB", "x", "whole number"),
         ("MAX_FRAME_PIXELS", "0", "whole number"),
         ("PRECISION", "fp8", "fp16"),
+        ("WEIGHTS_MIRRORS", "maybe", "on or off"),
         ("PRELOAD", "objects,cats", "'cats' is not a task"),
         ("MODEL_CACHE_DIR", "/proc/nothing", "cannot be created"),
     ],

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from local_hub import Hub, ends_early, local_hub
@@ -16,7 +17,7 @@ from local_hub import Hub, ends_early, local_hub
 from gpu_workers.weights import ModelUnavailable, WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
 from gpu_workers.weights.hubs import Hubs
-from gpu_workers.weights.manifest import Manifest
+from gpu_workers.weights.manifest import Manifest, Record
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -185,15 +186,18 @@ def test_an_unreachable_hub_is_asked_once(
 def test_a_real_refusal_is_explained(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-    reason = Hubs(tmp_path, (url,)).reason_unreachable(url + "model.pt")
+    reason = Hubs(tmp_path, (url,)).reason_unreachable(urlsplit(url).netloc)
     assert "refused" in (reason or "")
 
 
-def test_a_stand_in_is_marked_until_it_is_replaced(store: WeightsStore, listed: Entry) -> None:
+def test_a_stand_in_is_marked_until_it_is_replaced(
+    store: WeightsStore, listed: Entry, hub: Hub
+) -> None:
+    del hub.files["/model.pt"]
     path = store.cache_dir / listed.name
     path.write_bytes(b"stand-in")
     sha256 = hashlib.sha256(b"stand-in").hexdigest()
-    Manifest(store.cache_dir).record(path.name, path, sha256, stand_in=True)
+    Manifest(store.cache_dir).add(path.name, Record.of(path, sha256, stand_in=True))
     assert store.resolve(listed.name, "objects").stand_in
     os.utime(path, (1, 1))  # touched, not changed
     assert store.resolve(listed.name, "objects").stand_in
@@ -213,7 +217,7 @@ from gpu_workers.weights.hubs import Hubs
 folder, url = Path(sys.argv[1]), sys.argv[2]
 CATALOGUE["model.pt"] = Entry("model.pt", "objects", url, "none")
 hubs = Hubs(Path(), (url,))
-hubs.reason_unreachable(url)  # imports what it needs, as long as that can be read
+hubs.reason_unreachable("")  # imports what it needs, as long as that can be read
 os.chdir(folder)  # which nobody may be able to reach by its path
 if os.geteuid() == 0:  # root writes everywhere
     os.setresgid(65534, 65534, 65534)
