@@ -22,6 +22,7 @@ from weights_faults import (
     CONTENT,
     FAULTS,
     GIVEN,
+    OWN,
     REFUSED,
     ask,
     hub_service,
@@ -155,7 +156,7 @@ def test_a_full_disk(
         limit = {"EIOKU_TEST_FILE_SIZE": str(len(CONTENT) // 2)}
     with hub_service(clip.parent, folder, hub, {NAME: True, name_of(1): True}, **limit) as server:
         seen = Path(f"/proc/{server.process.pid}/root{folder}")
-        (seen / "mine.pt").write_bytes(CONTENT)
+        (seen / OWN).write_bytes(CONTENT)
         if full == "file system":
             (seen / "filler").write_bytes(bytes((2 << 20) - len(CONTENT) - (64 << 10)))
         refused = ask(server, clip, NAME, "no room", REFUSED, folder)
@@ -163,13 +164,13 @@ def test_a_full_disk(
         if full == "file system":
             with (seen / "filler").open("ab") as filler:
                 _fill(filler.fileno())
-        table.add(ask(server, clip, "mine.pt", "no room, file is there", GIVEN, folder))
+        table.add(ask(server, clip, OWN, "no room, file is there", GIVEN, folder))
         table.add(ask(server, clip, NAME, "no room at all", REFUSED, folder))
-        assert left_in(seen) - {"filler"} == {"mine.pt"}
+        assert left_in(seen) - {"filler"} == {OWN}
         if full == "file system":
             (seen / "filler").unlink()
             table.add(ask(server, clip, NAME, "room again", GIVEN, folder))
-            assert left_in(seen) == {"mine.pt", NAME}
+            assert left_in(seen) == {OWN, NAME}
         table.check()
         check_whole(server)
 
@@ -179,19 +180,19 @@ def test_a_read_only_folder(
 ) -> None:
     table = new_table("Weights: a read-only folder")
     put_on(hub, NAME)
-    (folder / "mine.pt").write_bytes(CONTENT)
+    (folder / OWN).write_bytes(CONTENT)
     limit = {"EIOKU_TEST_MOUNT": "read-only"} if may_mount() else {}
     if not limit:
         if os.geteuid() == 0:
             pytest.skip("root writes everywhere, and nothing can be mounted here")
         folder.chmod(0o555)
     with hub_service(clip.parent, folder, hub, ONE, **limit) as server:
-        table.add(ask(server, clip, "mine.pt", "file is there", GIVEN, folder))
+        table.add(ask(server, clip, OWN, "file is there", GIVEN, folder))
         table.add(ask(server, clip, NAME, "file is missing", REFUSED, folder))
         table.check(least=2)
         check_whole(server)
     folder.chmod(0o755)
-    assert left_in(folder) == {"mine.pt"}
+    assert left_in(folder) == {OWN}
 
 
 def kill(server: Server) -> None:

@@ -38,6 +38,7 @@ from traffic import chaos_server, result_of
 CONTENT = (ROOT / "gpu_workers" / "weights" / "shapes.pt").read_bytes()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 SIZE_BYTES = len(CONTENT)  # the catalogue's, which need not be exact
+OWN = "mine.pt"  # which lies in the folder
 GIVEN, REFUSED = "200", "503 model_unavailable"
 OWN_FILES = {".locks", ".hubs.json", "manifest.json", "ultralytics"}
 
@@ -102,8 +103,11 @@ def ask(server: Server, clip: Path, name: str, fault: str, allowed: str, folder:
         answer = response.json()
         if response.status_code == 200:
             used = answer["provenance"]
+            source = "local" if name == OWN else "hub 127.0.0.1:"
             if (used["weights_sha256"], used["stand_in"]) != (SHA256, False):
                 seen.append(f"other weights: {used}")
+            if not used["weights_source"].startswith(source):
+                seen.append(f"another source: {used}")
         else:
             seen.extend(missing_from(answer["detail"], name, folder))
         return response

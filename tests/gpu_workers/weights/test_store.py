@@ -208,15 +208,40 @@ def test_a_stand_in_is_marked_until_it_is_replaced(
         store.resolve(listed.name, "objects")
 
 
+def test_a_stand_in_is_replaced_when_the_hub_answers(
+    store: WeightsStore, listed: Entry, hub: Hub
+) -> None:
+    path = store.cache_dir / listed.name
+    path.write_bytes(b"stand-in")
+    sha256 = hashlib.sha256(b"stand-in").hexdigest()
+    Manifest(store.cache_dir).add(path.name, Record.of(path, sha256, stand_in=True))
+    hub.ways["/model.pt"] = ends_early
+    kept = store.resolve(listed.name, "objects")
+    assert (kept.sha256, kept.stand_in, kept.source) == (sha256, True, "stand-in")
+    assert path.read_bytes() == b"stand-in"
+    hub.ways.clear()
+    real = store.resolve(listed.name, "objects")
+    assert (real.sha256, real.stand_in) == (SHA256, False)
+    assert real.source == f"hub 127.0.0.1:{hub.server_port}"
+    assert visible(store.cache_dir) == {"model.pt", "manifest.json"}
+
+
+def test_ones_own_file_is_never_replaced(store: WeightsStore, listed: Entry, hub: Hub) -> None:
+    (store.cache_dir / listed.name).write_bytes(b"my own")
+    weights = store.resolve(listed.name, "objects")
+    assert (weights.sha256, weights.source) == (hashlib.sha256(b"my own").hexdigest(), "local")
+    assert hub.gets == []
+
+
 READ_ONLY_CODE = """
 import os, sys
 from pathlib import Path
 from gpu_workers.weights import ModelUnavailable, WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
 from gpu_workers.weights.hubs import Hubs
-folder, url = Path(sys.argv[1]), sys.argv[2]
+folder, url, hubs_folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 CATALOGUE["model.pt"] = Entry("model.pt", "objects", url, "none")
-hubs = Hubs(Path(), (url,))
+hubs = Hubs(hubs_folder, (url,))
 hubs.reason_unreachable("")  # imports what it needs, as long as that can be read
 os.chdir(folder)  # which nobody may be able to reach by its path
 if os.geteuid() == 0:  # root writes everywhere
@@ -231,11 +256,14 @@ except ModelUnavailable as refusal:
 """
 
 
-def test_a_read_only_folder_serves_what_it_has(tmp_path: Path, listed: Entry) -> None:
+def test_a_read_only_folder_serves_what_it_has(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, listed: Entry
+) -> None:
     """In a process of its own, which is not root's."""
     (tmp_path / "mine.pt").write_bytes(CONTENT)
     tmp_path.chmod(0o555)
     command = [sys.executable, "-c", READ_ONLY_CODE, str(tmp_path), listed.url or ""]
+    command.append(str(tmp_path_factory.mktemp("hubs")))
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     finally:
