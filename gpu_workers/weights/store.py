@@ -67,6 +67,18 @@ class WeightsStore:
         with a message that says what to do, if the name is refused, the file cannot be obtained, or
         its content is wrong.
         """
+        try:
+            weights = self._resolve(name, task)
+        except OSError as error:
+            raise ModelUnavailable(
+                f"{name} in {self.cache_dir} cannot be read: {error.strerror}. Check the disk, and "
+                "the permissions of the folder and its files"
+            ) from error
+        about = {"source": weights.source, "sha256": weights.sha256}
+        log.info("weights found", extra={"file": str(weights.path)} | about)
+        return weights
+
+    def _resolve(self, name: str, task: str) -> Weights:
         path, entry = self._locate(name, task)
         wanted = entry if entry is not None and entry.task == task else None
         if not path.is_file():
@@ -78,10 +90,7 @@ class WeightsStore:
             self._obtain(wanted, path)
         elif wanted is not None and self._is_stand_in(path):
             self._try_to_replace(wanted, path)
-        weights = self._verified(path, entry)
-        about = {"file": str(path), "source": weights.source, "sha256": weights.sha256}
-        log.info("weights found", extra=about)
-        return weights
+        return self._verified(path, entry)
 
     def status(self, name: str, task: str) -> Literal["ready", "missing"]:
         """Return whether the file exists; neither hash nor fetch it.
