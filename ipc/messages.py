@@ -157,7 +157,7 @@ def activity(request: ToWorker | ToDecoder) -> str:
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The weights of a model, and how it runs."""
+    """The weights of a model, where they come from, and how it runs."""
 
     model_name: str
     weights_sha256: str | None
@@ -165,6 +165,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     device: str
     precision: str
     versions: dict[str, str]
+    weights_source: str | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

@@ -48,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     gpu_concurrency: int
     model_cache_dir: str
+    weights_mirrors: bool
     require_gpu: bool
     log_level: str
     devices: tuple[str, ...]
@@ -94,6 +95,7 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         port=env.get("PORT", "8001", _whole(0, 65535)),
         gpu_concurrency=env.get("GPU_CONCURRENCY", "2", _whole(1, 64)),
         model_cache_dir=env.get("MODEL_CACHE_DIR", "", _cache_dir),
+        weights_mirrors=env.get("WEIGHTS_MIRRORS", "on", _switch),
         require_gpu=env.get("REQUIRE_GPU", "false", _flag),
         log_level=env.get("LOG_LEVEL", "INFO", _one_of(LOG_LEVELS, str.upper)),
         devices=devices,
@@ -144,6 +146,12 @@ def _flag(value: str) -> bool:
     if value.lower() not in known:
         raise ValueError("it must be true or false")
     return known[value.lower()]
+
+
+def _switch(value: str) -> bool:
+    if value.lower() not in ("on", "off"):
+        raise ValueError("it must be on or off")
+    return value.lower() == "on"
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -37,6 +37,10 @@ def test_no_hub_is_reached(url: str) -> None:
         urllib.request.urlopen(url, timeout=60)
 
 
+def test_no_mirror_is_asked() -> None:
+    assert os.environ["WEIGHTS_MIRRORS"] == "off"
+
+
 @pytest.mark.parametrize("library", ["urllib.request.urlopen", "requests.get", "httpx.get"])
 def test_child_processes_reach_no_hub(library: str) -> None:
     module = library.rpartition(".")[0]

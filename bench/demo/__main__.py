@@ -178,7 +178,7 @@ def _show_all(console: Console, clip: Path, answers: dict[str, Answer]) -> None:
     if any(answer.get("provenance", {}).get("stand_in") for answer in answers.values()):
         console.print(
             "Models marked as stand-ins have the real architecture, but untrained weights: their "
-            "results mean nothing. Only the results of the shapes detector and of scenes are real.",
+            "results mean nothing.",
             style="yellow",
         )
 

@@ -37,10 +37,11 @@ def load(languages: tuple[str, ...], runtime: Runtime) -> EasyOcr:
     name = f"{Path(DETECTOR).stem}+{Path(script.filename).stem}"
     info = model_info(name, recogniser, runtime, "easyocr", "torch", "opencv")
     stand_in = detector.stand_in or recogniser.stand_in
+    sources = dict.fromkeys((detector.source, recogniser.source))
     return EasyOcr(
         Detector(detector.path, runtime),
         Recogniser(script, recogniser.path, runtime.device),
-        msgspec.structs.replace(info, stand_in=stand_in),
+        msgspec.structs.replace(info, stand_in=stand_in, weights_source=" + ".join(sources)),
         on_cpu=runtime.device.type == "cpu",
     )
 

@@ -98,7 +98,9 @@ def _load(runtime: Runtime) -> RapidOcr:
     library._load_cls_model()
     library._load_rec_model()
     info = model_info("rapidocr", None, runtime, "rapidocr", "onnxruntime", "opencv")
-    info = msgspec.structs.replace(info, weights_sha256=weights.hexdigest())
+    info = msgspec.structs.replace(
+        info, weights_sha256=weights.hexdigest(), weights_source="package"
+    )
     return RapidOcr(library, info, runtime.threads)
 
 

@@ -1,11 +1,11 @@
 """The command line: `python -m gpu_workers.weights list | fetch | standins | ensure`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Column, Table
 
 from gpu_workers.weights.catalogue import CATALOGUE, DEFAULTS, Entry, find
 from gpu_workers.weights.errors import ModelUnavailable
@@ -16,7 +16,10 @@ console = Console(soft_wrap=True, markup=False, highlight=False)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Return the exit code; on failure it is 1, with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m gpu_workers.weights")
+    parser = argparse.ArgumentParser(
+        prog="python -m gpu_workers.weights",
+        epilog="WEIGHTS_MIRRORS=off: download from the model hubs only.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="show the known models")
     fetch = commands.add_parser("fetch", help="download models; without names, the defaults")
@@ -27,16 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
     ensure = commands.add_parser("ensure", help="download the defaults, or make stand-ins")
     ensure.add_argument("folder", type=Path)
     given = parser.parse_args(arguments)
+    mirrors = (os.environ.get("WEIGHTS_MIRRORS") or "on").lower()
+    if mirrors not in ("on", "off"):
+        parser.error(f"WEIGHTS_MIRRORS={mirrors!r} is not allowed: it must be on or off")
     try:
         match given.command:
             case "list":
                 _list()
             case "fetch":
-                _fetch(given.folder, given.names)
+                _fetch(WeightsStore(given.folder, mirrors=mirrors == "on"), given.names)
             case "standins":
                 _stand_ins(given.folder)
             case "ensure":
-                _ensure(given.folder)
+                _ensure(WeightsStore(given.folder, mirrors=mirrors == "on"))
     except (ModelUnavailable, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -44,14 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list() -> None:
-    table = Table(Column("file", no_wrap=True), "task", "size", "licence", "checksum")
-    table.add_column("from", overflow="fold")
+    """Print each file, how it is verified, and its sources in the order in which they are tried."""
     for entry in CATALOGUE.values():
         size = f"{entry.size_bytes / 1e6:.1f} MB" if entry.size_bytes else ""
-        checksum = entry.checksum.split(":")[0] if entry.checksum else "first seen"
-        source = entry.url or "bundled"
-        table.add_row(entry.name, entry.task, size, entry.licence, checksum, source)
-    console.print(table)
+        checksum = entry.checksum.split(":")[0] if entry.checksum else "hash when first seen"
+        about = (entry.task, size, entry.licence, "" if entry.url is None else checksum)
+        console.print(f"{entry.name}: {', '.join(filter(None, about))}")
+        for source in (entry.url or "this package", *entry.mirrors):
+            console.print(f"    {source}")
 
 
 def _known(name: str) -> Entry:
@@ -61,12 +67,10 @@ def _known(name: str) -> Entry:
     return entry
 
 
-def _fetch(folder: Path, names: list[str]) -> None:
-    store = WeightsStore(folder)
+def _fetch(store: WeightsStore, names: list[str]) -> None:
     for entry in [_known(name) for name in names]:
         weights = store.resolve(entry.name, entry.task)
-        kind = " (a stand-in: delete it to download the real one)" if weights.stand_in else ""
-        console.print(f"{weights.path}{kind}")
+        console.print(f"{weights.path} ({weights.source})")
 
 
 def _stand_ins(folder: Path, names: tuple[str, ...] | None = None) -> None:
@@ -80,8 +84,7 @@ def _stand_ins(folder: Path, names: tuple[str, ...] | None = None) -> None:
     )
 
 
-def _ensure(folder: Path) -> None:
-    store = WeightsStore(folder)
+def _ensure(store: WeightsStore) -> None:
     missing = []
     for name in DEFAULTS:
         entry = CATALOGUE[name]
@@ -93,9 +96,9 @@ def _ensure(folder: Path) -> None:
             console.print(f"no {name}: {error}")
             missing.append(name)
         else:
-            console.print(f"{weights.path}{' (a stand-in)' if weights.stand_in else ''}")
+            console.print(f"{weights.path} ({weights.source})")
     if missing:
-        _stand_ins(folder, tuple(missing))
+        _stand_ins(store.cache_dir, tuple(missing))
 
 
 if __name__ == "__main__":

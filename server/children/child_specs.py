@@ -86,6 +86,7 @@ def _worker(settings: Settings, arena: str, entry: str, name: str, device: str) 
         threads=settings.cores if device == "cpu" else share,
         cv2_threads=share,
         model_cache_dir=settings.model_cache_dir,
+        weights_mirrors=settings.weights_mirrors,
         warm=of_devices,
         tasks={task.name: task.worker for task in installed().values()},
         preload=preload,

@@ -8,10 +8,14 @@ from ipc.messages import VideoInfo
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """The model, device and versions that produced the response."""
+    """The model, device and versions that produced the response.
+
+    `weights_source`: hub HOST, mirror PACKAGE==VERSION, local, package, stand-in; null without any.
+    """
 
     model_name: str
     weights_sha256: str | None
+    weights_source: str | None
     stand_in: bool
     device: str
     precision: str

@@ -97,6 +97,7 @@ def test_every_data_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
         if path.suffix not in (".pyc", ".md") and "__pycache__" not in path.parts
     }
     assert "gpu_workers/weights/shapes.pt" in wanted
+    assert "gpu_workers/weights/IO_places365.txt" in wanted
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 

@@ -90,6 +90,7 @@ def test_values(environ: dict[str, str], tmp_path: Path) -> None:
         ("CORS_ORIGINS", "*", "https://app.example.com"),
         ("CORS_ORIGINS", "https://a.example,https://b.example/", "'https://b.example/'"),
         ("ALLOWED_HOSTS", "ml.example:8001", "'ml.example:8001'"),
+        ("WEIGHTS_MIRRORS", "maybe", "on or off"),
         ("PRELOAD", "objects,cats", "'cats' is not a task"),
         ("MODEL_CACHE_DIR", "/proc/nothing", "cannot be created"),
     ],

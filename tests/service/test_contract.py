@@ -82,6 +82,7 @@ def test_every_answer_has_the_fields_of_the_contract(
     assert answer["timings_ms"]["total"] > 0
     provenance = answer["provenance"]
     assert provenance["stand_in"] is (task != "scenes")
+    assert provenance["weights_source"] == (None if task == "scenes" else "stand-in")
     assert provenance["device"] == "cpu"
     assert provenance["precision"] == "fp32"
     assert provenance["decoder"] == "pyav"  # the clip has frames that need not be decoded

@@ -16,3 +16,4 @@ def go_offline() -> None:
     os.environ.pop("all_proxy", None)
     os.environ.pop("ALL_PROXY", None)
     os.environ.update(QUIET_LIBRARIES)
+    os.environ["WEIGHTS_MIRRORS"] = "off"  # the tests run with stand-ins

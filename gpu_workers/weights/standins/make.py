@@ -11,13 +11,14 @@ from rich.progress import Progress
 
 from gpu_workers.weights.manifest import (
     Manifest,
+    Record,
     digest,
     locked,
     put_in_place,
     temporary_beside,
 )
 from gpu_workers.weights.standins.ocr import make_craft, make_english
-from gpu_workers.weights.standins.places import make_categories, make_indoor_outdoor, make_places
+from gpu_workers.weights.standins.places import make_places
 from gpu_workers.weights.standins.whisper import make_whisper
 from gpu_workers.weights.standins.yolo import make_yolo
 
@@ -29,8 +30,6 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     "tiny.pt": partial(make_whisper, size="tiny", seed=3),
     "base.pt": partial(make_whisper, size="base", seed=3),
     "resnet18_places365.pth.tar": partial(make_places, seed=1),
-    "categories_places365.txt": make_categories,
-    "IO_places365.txt": make_indoor_outdoor,
 }
 
 WHOLE_S = 600.0  # maximum wait for another process that makes the same file
@@ -63,7 +62,8 @@ def _make(path: Path) -> None:
         with temporary_beside(path) as temporary:
             STAND_INS[path.name](temporary)
             sha256 = digest(temporary, "sha256")
-            Manifest(path.parent).record(path.name, temporary, sha256, stand_in=True)
+            record = Record.of(temporary, sha256, stand_in=True)
+            Manifest(path.parent).add(path.name, record)
             put_in_place(temporary, path)
     finally:
         torch.set_num_threads(threads)

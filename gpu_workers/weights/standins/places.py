@@ -1,4 +1,4 @@
-"""Stand-in Places365 weights and label files."""
+"""Stand-in Places365 weights."""
 
 from pathlib import Path
 
@@ -29,15 +29,3 @@ def make_places(path: Path, seed: int) -> None:
         model.fc.bias.sub_(center).mul_(SPREAD / spread)
     state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
     save({"epoch": 0, "arch": "resnet18", "state_dict": state, "best_prec1": 0.0}, path)
-
-
-def make_categories(path: Path) -> None:
-    """Write 365 placeholder labels, one per line, such as `/p/placeholder_007 7`."""
-    lines = (f"/p/placeholder_{index:03} {index}\n" for index in range(LABELS))
-    path.write_text("".join(lines), encoding="utf-8")
-
-
-def make_indoor_outdoor(path: Path) -> None:
-    """Write the same labels with 1 (indoor) or 2 (outdoor), alternating."""
-    lines = (f"/p/placeholder_{index:03} {1 + index % 2}\n" for index in range(LABELS))
-    path.write_text("".join(lines), encoding="utf-8")

@@ -18,6 +18,7 @@ from torchvision.models import resnet18
 from gpu_workers.model import Runtime
 from gpu_workers.tasks import places
 from gpu_workers.tasks.places import Places
+from gpu_workers.weights.catalogue import PACKAGE
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
 from ipc.messages import Frames
@@ -39,30 +40,21 @@ def run(model: Places, top_k: int, store: FrameStore, frames: Frames) -> list[Cl
     return model.postprocess(spec, frames, model.infer(spec, inputs))
 
 
-def made_lists() -> dict[str, str]:
-    """Lists of 365 places in the authors' form, some of them with the authors' names."""
-    names = ["/a/airfield", "/a/apartment_building/outdoor", *(f"/p/place_{i}" for i in range(362))]
-    names.append("/z/zen_garden")
-    return {
-        "categories_places365.txt": "".join(f"{name} {i}\n" for i, name in enumerate(names)),
-        "IO_places365.txt": "".join(f"{name} {1 + i % 2}\n" for i, name in enumerate(names)),
-    }
-
-
-@pytest.fixture(scope="module", params=["made lists", *real("categories_places365.txt")])
-def folder(
-    request: pytest.FixtureRequest,
-    weights_dir: Path,
-    clips: ClipLibrary,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """The network of the weights folder with made lists, or with the authors' own."""
+@pytest.fixture(scope="module")
+def folder(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the network alone: the lists are part of the package."""
     folder = tmp_path_factory.mktemp("places")
     (folder / NETWORK).symlink_to(weights_dir / NETWORK)
-    for name, made in made_lists().items():
-        own = request.param != "made lists"
-        (folder / name).write_text(clips.path(name).read_text() if own else made)
     return folder
+
+
+@pytest.fixture
+def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with copies of the two lists, which are used in their place."""
+    for name in ("categories_places365.txt", "IO_places365.txt"):
+        (tmp_path / name).write_bytes((PACKAGE / name).read_bytes())
+    monkeypatch.setattr("gpu_workers.weights.store.PACKAGE", tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +99,13 @@ def plain_forward(folder: Path, frames: list[np.ndarray]) -> torch.Tensor:
         return network.eval()(pictures).softmax(1)
 
 
-def categories(folder: Path) -> list[str]:
+def categories() -> list[str]:
     """The names of the categories, as in `/a/airfield`."""
-    return (folder / "categories_places365.txt").read_text().split()[::2]
+    return (PACKAGE / "categories_places365.txt").read_text().split()[::2]
 
 
 def test_every_probability_equals_a_plain_forward(model, folder: Path, frame_store, frames):
-    labels = [name[3:] for name in categories(folder)]
+    labels = [name[3:] for name in categories()]
     expected = plain_forward(folder, frames)
     items = run(model, 365, frame_store, frame_store.put(frames))
     assert len(items) == len(frames)
@@ -122,16 +114,14 @@ def test_every_probability_equals_a_plain_forward(model, folder: Path, frame_sto
         assert found == pytest.approx(dict(zip(labels, row.tolist(), strict=True)), abs=1.5e-4)
 
 
-def test_the_first_ten_vote_on_indoors(folder: Path, tmp_path, frame_store, frames):
-    copy_lists(folder, tmp_path)
-    (tmp_path / NETWORK).symlink_to(folder / NETWORK)
+def test_the_first_ten_vote_on_indoors(folder: Path, lists: Path, frame_store, frames):
     settings = np.arange(365) % 2  # by turns, so that the frames differ
-    lines = [f"{name} {1 + io}\n" for name, io in zip(categories(folder), settings, strict=True)]
-    (tmp_path / "IO_places365.txt").write_text("".join(lines))
+    lines = [f"{name} {1 + io}\n" for name, io in zip(categories(), settings, strict=True)]
+    (lists / "IO_places365.txt").write_text("".join(lines))
     best = plain_forward(folder, frames).argsort(1, descending=True)[:, :10].numpy()
     expected = [bool(np.mean(settings[row]) < 0.5) for row in best]
     assert set(expected) == {True, False}
-    model, subject = load(tmp_path), frame_store.put(frames)
+    model, subject = load(folder), frame_store.put(frames)
     for top_k in (1, 20):
         items = run(model, top_k, frame_store, subject)
         assert [item.indoor for item in items] == expected
@@ -167,31 +157,31 @@ def test_two_calls_give_the_same_bytes(model, frame_store, frames):
     assert first == second
 
 
-def test_garbage_is_no_network(folder: Path, tmp_path: Path):
-    copy_lists(folder, tmp_path)
+def test_garbage_is_no_network(tmp_path: Path):
     (tmp_path / NETWORK).write_bytes(b"no checkpoint at all" * 100)
     with pytest.raises(ModelUnavailable, match=rf"{NETWORK} is no Places365 ResNet-18"):
         load(tmp_path)
 
 
-def test_a_network_of_other_shape_is_refused(folder: Path, tmp_path: Path):
-    copy_lists(folder, tmp_path)
+def test_a_network_of_other_shape_is_refused(tmp_path: Path):
     torch.save({"state_dict": resnet18(num_classes=10).state_dict()}, tmp_path / NETWORK)
     with pytest.raises(ModelUnavailable, match=r"size mismatch for fc\.weight"):
         load(tmp_path)
 
 
-def test_a_short_list_is_refused(folder: Path, tmp_path: Path):
-    copy_lists(folder, tmp_path)
-    (tmp_path / NETWORK).symlink_to(folder / NETWORK)
-    (tmp_path / "IO_places365.txt").write_text("/a/airfield 2\n")
+def test_a_short_list_is_refused(folder: Path, lists: Path):
+    (lists / "IO_places365.txt").write_text("/a/airfield 2\n")
     with pytest.raises(ModelUnavailable, match=r"IO_places365\.txt does not list 365 places"):
-        load(tmp_path)
+        load(folder)
 
 
-def copy_lists(source: Path, target: Path) -> None:
-    for name in ("categories_places365.txt", "IO_places365.txt"):
-        (target / name).write_bytes((source / name).read_bytes())
+def test_the_lists_are_the_authors_own():
+    names = categories()
+    assert (len(set(names)), names[0], names[-1]) == (365, "/a/airfield", "/z/zen_garden")
+    rows = [line.split() for line in (PACKAGE / "IO_places365.txt").read_text().splitlines()]
+    assert {name for name, _ in rows} == set(names)
+    assert dict(rows)["/a/airfield"] == "2"
+    assert dict(rows)["/k/kitchen"] == "1"
 
 
 @pytest.mark.gpu

@@ -1,11 +1,12 @@
 """The catalogue agrees with the libraries whose models it lists."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
-from gpu_workers.weights.catalogue import CATALOGUE, DEFAULTS, find
+from gpu_workers.weights.catalogue import CATALOGUE, DEFAULTS, PACKAGE, find
 
 
 def test_needs_no_torch() -> None:
@@ -60,3 +61,21 @@ def test_easyocr_models_are_those_of_the_library() -> None:
         assert entry.url == models[entry.name]["url"]
         assert entry.checksum == f"md5:{models[entry.name]['md5sum']}"
         assert entry.zip_member == entry.name
+
+
+def test_mirrors_are_pinned() -> None:
+    mirrored = {entry.name: entry for entry in CATALOGUE.values() if entry.mirrors}
+    assert set(mirrored) == {"craft_mlt_25k.pth", "english_g2.pth", "base.pt"}
+    for entry in mirrored.values():
+        for mirror in entry.mirrors:
+            for part in mirror.parts:
+                hashes = (part.wheel_sha256, part.sha256)
+                assert all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes)
+                assert part.size_bytes > 10**7
+            assert bool(mirror.converted_from) == (entry.task == "transcribe")
+
+
+def test_the_lists_of_places_are_part_of_the_package() -> None:
+    for name in ("categories_places365.txt", "IO_places365.txt"):
+        assert CATALOGUE[name].url is None
+        assert (PACKAGE / name).is_file()

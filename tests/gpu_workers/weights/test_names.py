@@ -1,6 +1,8 @@
 """Which names are models, and what is remembered of files that lie in the folder."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ def test_a_hash_is_not_taken_twice(store: WeightsStore, monkeypatch: pytest.Monk
     first = store.resolve("mine.pt", "objects")
     monkeypatch.delattr("gpu_workers.weights.store.digest")
     assert WeightsStore(store.cache_dir).resolve("mine.pt", "objects") == first
+
+
+def test_a_file_that_cannot_be_read_is_named(
+    store: WeightsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store.cache_dir / "mine.pt").write_bytes(CONTENT)
+
+    def fail(*_: object) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("gpu_workers.weights.store.digest", fail)
+    reason = rf"mine\.pt in {store.cache_dir} cannot be read: Input/output error\. Check"
+    with pytest.raises(ModelUnavailable, match=reason):
+        store.resolve("mine.pt", "objects")
 
 
 def test_a_damaged_manifest_is_named(store: WeightsStore) -> None:

@@ -6,66 +6,28 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from local_hub import Hub, ends_early, local_hub
 
 from gpu_workers.weights import ModelUnavailable, WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
-from gpu_workers.weights.download import Hubs
-from gpu_workers.weights.manifest import Manifest
+from gpu_workers.weights.hubs import Hubs
+from gpu_workers.weights.manifest import Manifest, Record
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Hub(ThreadingHTTPServer):
-    """Serves `files`; a path in `broken` promises more than it sends; counts the GETs."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files = {"/model.pt": CONTENT}
-        self.broken: set[str] = set()
-        self.gets: list[str] = []
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.server.gets.append(self.path)
-        content = self.server.files.get(self.path)
-        if content is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[:1000] if self.path in self.server.broken else content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with Hub() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with local_hub() as server:
+        server.files["/model.pt"] = CONTENT
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -142,11 +104,11 @@ def test_the_hash_seen_first_is_held_to(store: WeightsStore, listed: Entry, hub:
 
 
 def test_a_broken_off_download_leaves_nothing(store: WeightsStore, listed: Entry, hub: Hub) -> None:
-    hub.broken.add("/model.pt")
+    hub.ways["/model.pt"] = ends_early
     with pytest.raises(ModelUnavailable, match="truncated after 1000 of 300000 bytes"):
         store.resolve(listed.name, "objects")
     assert visible(store.cache_dir) == set()
-    hub.broken.clear()
+    hub.ways.clear()
     assert store.resolve(listed.name, "objects").sha256 == SHA256
 
 
@@ -193,7 +155,7 @@ def test_two_processes_download_once(tmp_path: Path, listed: Entry, hub: Hub) ->
 from pathlib import Path
 from gpu_workers.weights import WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
-from gpu_workers.weights.download import Hubs
+from gpu_workers.weights.hubs import Hubs
 CATALOGUE["model.pt"] = Entry("model.pt", "objects", {listed.url!r}, "none")
 folder = Path({str(tmp_path)!r})
 print(WeightsStore(folder, Hubs(folder, ({listed.url!r},))).resolve("model.pt", "objects").sha256)
@@ -211,7 +173,7 @@ def test_an_unreachable_hub_is_asked_once(
     entries = [Entry(f"m{i}.pt", "objects", hub.url(f"/m{i}.pt"), "none") for i in range(3)]
     asked: list[str] = []
     monkeypatch.setattr(
-        "gpu_workers.weights.download._why_no_answer", lambda url: asked.append(url) or "refused"
+        "gpu_workers.weights.hubs._why_no_answer", lambda url: asked.append(url) or "refused"
     )
     for store in (WeightsStore(tmp_path, Hubs(tmp_path, (hub.url("/"),))) for _ in range(2)):
         for entry in entries:
@@ -224,15 +186,18 @@ def test_an_unreachable_hub_is_asked_once(
 def test_a_real_refusal_is_explained(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-    reason = Hubs(tmp_path, (url,)).reason_unreachable(url + "model.pt")
+    reason = Hubs(tmp_path, (url,)).reason_unreachable(urlsplit(url).netloc)
     assert "refused" in (reason or "")
 
 
-def test_a_stand_in_is_marked_until_it_is_replaced(store: WeightsStore, listed: Entry) -> None:
+def test_a_stand_in_is_marked_until_it_is_replaced(
+    store: WeightsStore, listed: Entry, hub: Hub
+) -> None:
+    del hub.files["/model.pt"]
     path = store.cache_dir / listed.name
     path.write_bytes(b"stand-in")
     sha256 = hashlib.sha256(b"stand-in").hexdigest()
-    Manifest(store.cache_dir).record(path.name, path, sha256, stand_in=True)
+    Manifest(store.cache_dir).add(path.name, Record.of(path, sha256, stand_in=True))
     assert store.resolve(listed.name, "objects").stand_in
     os.utime(path, (1, 1))  # touched, not changed
     assert store.resolve(listed.name, "objects").stand_in
@@ -243,16 +208,41 @@ def test_a_stand_in_is_marked_until_it_is_replaced(store: WeightsStore, listed: 
         store.resolve(listed.name, "objects")
 
 
+def test_a_stand_in_is_replaced_when_the_hub_answers(
+    store: WeightsStore, listed: Entry, hub: Hub
+) -> None:
+    path = store.cache_dir / listed.name
+    path.write_bytes(b"stand-in")
+    sha256 = hashlib.sha256(b"stand-in").hexdigest()
+    Manifest(store.cache_dir).add(path.name, Record.of(path, sha256, stand_in=True))
+    hub.ways["/model.pt"] = ends_early
+    kept = store.resolve(listed.name, "objects")
+    assert (kept.sha256, kept.stand_in, kept.source) == (sha256, True, "stand-in")
+    assert path.read_bytes() == b"stand-in"
+    hub.ways.clear()
+    real = store.resolve(listed.name, "objects")
+    assert (real.sha256, real.stand_in) == (SHA256, False)
+    assert real.source == f"hub 127.0.0.1:{hub.server_port}"
+    assert visible(store.cache_dir) == {"model.pt", "manifest.json"}
+
+
+def test_ones_own_file_is_never_replaced(store: WeightsStore, listed: Entry, hub: Hub) -> None:
+    (store.cache_dir / listed.name).write_bytes(b"my own")
+    weights = store.resolve(listed.name, "objects")
+    assert (weights.sha256, weights.source) == (hashlib.sha256(b"my own").hexdigest(), "local")
+    assert hub.gets == []
+
+
 READ_ONLY_CODE = """
 import os, sys
 from pathlib import Path
 from gpu_workers.weights import ModelUnavailable, WeightsStore
 from gpu_workers.weights.catalogue import CATALOGUE, Entry
-from gpu_workers.weights.download import Hubs
-folder, url = Path(sys.argv[1]), sys.argv[2]
+from gpu_workers.weights.hubs import Hubs
+folder, url, hubs_folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 CATALOGUE["model.pt"] = Entry("model.pt", "objects", url, "none")
-hubs = Hubs(Path(), (url,))
-hubs.reason_unreachable(url)  # imports what it needs, as long as that can be read
+hubs = Hubs(hubs_folder, (url,))
+hubs.reason_unreachable("")  # imports what it needs, as long as that can be read
 os.chdir(folder)  # which nobody may be able to reach by its path
 if os.geteuid() == 0:  # root writes everywhere
     os.setresgid(65534, 65534, 65534)
@@ -266,11 +256,14 @@ except ModelUnavailable as refusal:
 """
 
 
-def test_a_read_only_folder_serves_what_it_has(tmp_path: Path, listed: Entry) -> None:
+def test_a_read_only_folder_serves_what_it_has(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, listed: Entry
+) -> None:
     """In a process of its own, which is not root's."""
     (tmp_path / "mine.pt").write_bytes(CONTENT)
     tmp_path.chmod(0o555)
     command = [sys.executable, "-c", READ_ONLY_CODE, str(tmp_path), listed.url or ""]
+    command.append(str(tmp_path_factory.mktemp("hubs")))
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     finally:
