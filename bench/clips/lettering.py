@@ -30,12 +30,13 @@ class Lettering:
 def letter(frame: Frame, lines: Iterable[Lettering]) -> tuple[Frame, tuple[Box, ...]]:
     """Copy the frame, draw the lines, and return their boxes, labelled with the text."""
     image = Image.fromarray(frame)
-    draw = ImageDraw.Draw(image)
     boxes = []
     for line in lines:
         font = _font(line.font, line.size)
-        draw.text((line.x, line.y), line.text, line.colour, font)
-        left, top, right, bottom = draw.textbbox((line.x, line.y), line.text, font)
+        ink = Image.new("L", image.size)
+        ImageDraw.Draw(ink).text((line.x, line.y), line.text, 255, font)
+        image.paste(line.colour, mask=ink)
+        left, top, right, bottom = ink.getbbox()  # the font's own box has blank edges
         boxes.append(Box(line.text, left, top, right - left, bottom - top))
     return np.asarray(image).copy(), tuple(boxes)
 

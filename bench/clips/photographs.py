@@ -24,7 +24,7 @@ class Photograph:
     faces: int
 
 
-BUS = Photograph("ultralytics", "assets/bus.jpg", "bus: ultralytics", ("bus", "person"), 2)
+BUS = Photograph("ultralytics", "assets/bus.jpg", "Bus: part of ultralytics", ("bus", "person"), 2)
 HOPPER = Photograph(
     "matplotlib",
     "mpl-data/sample_data/grace_hopper.jpg",
@@ -32,7 +32,7 @@ HOPPER = Photograph(
     ("person", "tie"),
     1,
 )
-COFFEE = Photograph("skimage", "data/coffee.png", "coffee: Rachel Michetti, CC0", ("cup",), 0)
+COFFEE = Photograph("skimage", "data/coffee.png", "Coffee: Rachel Michetti, CC0", ("cup",), 0)
 COLLINS = Photograph(
     "skimage", "data/astronaut.png", "Eileen Collins: NASA, public domain", ("person",), 1
 )

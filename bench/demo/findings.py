@@ -150,7 +150,7 @@ def _figures(findings: Findings, name: str) -> tuple[str, str]:
         case "objects":
             sights = [s for p in findings.portraits for s in p.objects or () if s.expected]
             found = f"{sum(s.found for s in sights)} of {len(sights)}"
-            return found, "expected labels found in the photographs"
+            return found, "labels expected in the photographs"
         case "faces":
             return _face_figures(findings.portraits)
         case _:
@@ -160,8 +160,8 @@ def _figures(findings: Findings, name: str) -> tuple[str, str]:
 
 def _cut_figures(cuts: CutScore) -> tuple[str, str]:
     off = max((abs(found - made) for made, found in cuts.pairs if found is not None), default=0)
-    note = f"found, at most {off} frames off, {len(cuts.false)} false"
-    return f"{cuts.found} of {len(cuts.pairs)}", note
+    where = f"at most {off} frames off" if off else "each in the exact frame"
+    return f"{cuts.found} of {len(cuts.pairs)}", f"found, {where}; {len(cuts.false)} false"
 
 
 def _face_figures(portraits: tuple[Portrait, ...]) -> tuple[str, str]:
@@ -169,4 +169,5 @@ def _face_figures(portraits: tuple[Portrait, ...]) -> tuple[str, str]:
     there = sum(p.shown.photograph.faces for p in portraits)
     found = sum(min(p.faces.most, p.shown.photograph.faces) for p in portraits if p.faces)
     more = sum(p.faces.most > p.shown.photograph.faces for p in portraits if p.faces)
-    return f"{found} of {there}", f"faces found; {more} photographs with too many"
+    note = f"found; too many in {more} photographs" if more else "found, and no others"
+    return f"{found} of {there}", note

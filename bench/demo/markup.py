@@ -42,7 +42,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "")
         element(
             "tr",
             *(
-                element("td", cell, class_=class_, data_name=name or None)
+                element("td", element("span", cell), class_=class_, data_name=name)
                 for cell, class_, name in zip(row, classes, names, strict=True)
             ),
         )

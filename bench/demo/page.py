@@ -96,7 +96,7 @@ def _notice(findings: Findings, shown: Sequence[Measure]) -> list[Markup]:
 def _sections(findings: Findings) -> list[Markup]:
     found = (d["label"] for name in pictures.BOXED for d in findings.items(name, "detections"))
     colours = palette(found)
-    parts = [
+    return [
         _section(
             "Over time",
             "Triangles: cuts that were found. Dashed: when something was said. Cells: what was "
@@ -108,24 +108,39 @@ def _sections(findings: Findings) -> list[Markup]:
             "One frame of each scene, with all that was found in it. Texts are outlined.",
             pictures.figures(findings, colours),
         ),
+        *_tables(findings),
     ]
-    made = {
-        "Speech": ("What was said, beside what was heard.", tables.speech(findings)),
-        "Text": (
+
+
+def _tables(findings: Findings) -> list[Markup]:
+    """The sections with truth beside result; those that have nothing to show are left out."""
+    false = findings.shapes.false if findings.shapes else 0
+    shapes = _section(
+        "Shapes",
+        f"Drawn boxes, beside those that were found. {false} more lie where no shape was drawn.",
+        tables.shapes(findings),
+    )
+    cuts = _section(
+        "Cuts", "Where the clip cuts, beside where a scene begins.", tables.cuts(findings)
+    )
+    return [
+        _section("Speech", "What was said, beside what was heard.", tables.speech(findings)),
+        _section(
+            "Text",
             "Each line that was drawn, beside what was read in its place; of the frames that were "
             "looked at, the one with the most errors.",
             tables.texts(findings),
         ),
-        "Photographs": ("Labels and faces, in each photograph.", tables.photographs(findings)),
-        "Shapes": ("Drawn boxes, beside the boxes that were found.", tables.shapes(findings)),
-        "Cuts": ("Where the clip cuts, beside where a scene begins.", tables.cuts(findings)),
-        "Places": ("The most probable place of each frame.", tables.places(findings)),
-    }
-    parts += [_section(title, note, table) for title, (note, table) in made.items() if table]
-    return parts
+        _section("Photographs", "Labels and faces.", tables.photographs(findings)),
+        element("div", shapes, cuts, class_="pair"),
+        _section("Places", "The most probable place of each frame.", tables.places(findings)),
+    ]
 
 
 def _section(title: str, note: str, content: Markup) -> Markup:
+    """A section, or nothing if it has no content."""
+    if not content:
+        return Markup("")
     return element("section", element("h2", title), element("p", note, class_="soft"), content)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.demo.findings import TITLES, Findings, Portrait
 from bench.demo.markup import Markup, element, join, table
+from bench.demo.questions import Reply
 from bench.demo.scoring import Sight
 from bench.demo.words import Comparison, Piece
 
@@ -63,7 +64,7 @@ def _portrait(portrait: Portrait, fps: int) -> list[str]:
         photograph.credit.partition(":")[0],
         _sights([sight for sight in sights if sight.expected]),
         _sights([sight for sight in sights if not sight.expected]),
-        f"{faces} of {photograph.faces}",
+        f"{faces} of {photograph.faces}" if faces or photograph.faces else "none",
     ]
 
 
@@ -123,24 +124,25 @@ def places(findings: Findings) -> Markup:
 
 
 def provenance(findings: Findings) -> Markup:
-    """Which weights, on which device, in which time; milliseconds are sums over batches."""
-    rows = []
-    for name, title in TITLES.items():
-        answer = findings.replies[name].answer
-        if answer is None:
-            rows.append([title, findings.replies[name].problem, *[""] * 6])
-            continue
-        origin, timings = answer["provenance"], answer["timings_ms"]
-        kind = "untrained stand-in" if origin["stand_in"] else "trained"
-        digest = element("code", (origin["weights_sha256"] or "none")[:12])
-        versions = ", ".join(
-            f"{library} {version}" for library, version in origin["versions"].items()
-        )
-        times = [f"{timings[part] / 1000:.1f} s" for part in ("decode", "inference")]
-        where = f"{origin['device']}, {origin['precision']}"
-        rows.append([title, origin["model_name"], kind, digest, where, *times, versions])
+    """Which weights, on which device, in which time."""
     columns = ["task", "model", "weights", "SHA-256", "device", "#decode", "#inference", "versions"]
+    rows = [[TITLES[name], *_origin(findings.replies[name])] for name in TITLES]
     return table(columns, rows, "stack")
+
+
+def _origin(reply: Reply) -> list[str]:
+    if reply.answer is None:
+        return [reply.problem, *[""] * 6]
+    origin, timings = reply.answer["provenance"], reply.answer["timings_ms"]
+    digest = origin["weights_sha256"]
+    return [
+        origin["model_name"],
+        "untrained stand-in" if reply.stand_in else "trained" if digest else "needs none",
+        element("code", digest[:12]) if digest else "",
+        f"{origin['device']}, {origin['precision']}",
+        *(f"{timings[part] / 1000:.1f} s" for part in ("decode", "inference")),
+        ", ".join(f"{name} {version}" for name, version in origin["versions"].items()),
+    ]
 
 
 def _seconds(seconds: float) -> str:

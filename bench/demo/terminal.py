@@ -124,7 +124,8 @@ def _objects(findings: Findings) -> Table:
 
 def _faces(portrait: Portrait) -> str:
     there = portrait.shown.photograph.faces
-    return f"{portrait.faces.most} of {there}" if portrait.faces else f"0 of {there}"
+    found = portrait.faces.most if portrait.faces else 0
+    return f"{found} of {there}" if found or there else "none"
 
 
 def _places(findings: Findings) -> Table:

@@ -141,7 +141,7 @@ class Timeline:
         end = next(scene.end for scene in self._truth.scenes if frame in scene)
         span = Span(frame, min(frame + BOXES_EVERY, end))
         cell = self._bar(span, _CELL)
-        self._add("rect", title, **cell, rx=4, fill=self._colours[label], opacity=best)
+        self._add("rect", title, **cell, rx=4, fill=self._colours[label], opacity=0.5 + best / 2)
         if len(detections) > 1:
             x, y = self._x((span.first + span.end) / 2), self._y + _CELL / 2 + 4
             self._add("text", f"×{len(detections)}", x=x, y=y, class_="count")
