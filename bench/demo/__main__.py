@@ -1,4 +1,4 @@
-"""`make demo`: make the clip, ask the service, and show its answers beside the truth."""
+"""`make demo`: make the clip, send requests, and show the responses beside the truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from bench.clips.narrated import make_narrated
 from bench.demo import page
 from bench.demo.findings import Findings, score
-from bench.demo.questions import Reply, ask_all
+from bench.demo.requests import Reply, send_all
 from bench.demo.terminal import report
 from bench.service_process import MODELS, ROOT, ServiceFailed, service
 
@@ -36,13 +36,16 @@ def main() -> int:
         findings = run(OUTPUT, console)
     except (DemoFailed, ServiceFailed, OSError, subprocess.SubprocessError) as error:
         console.print(f"The demo failed: {error}", style="red", markup=False)
+        console.print(f"Its logs are in {OUTPUT}", markup=False, soft_wrap=True)
         return 1
-    console.print(f"\n{time.monotonic() - started:.0f} s in total. Open {OUTPUT / 'index.html'}")
-    return 0 if all(reply.answer for reply in findings.replies.values()) else 1
+    elapsed_s = time.monotonic() - started
+    page_path = OUTPUT / "index.html"
+    console.print(f"\n{elapsed_s:.0f} s in total. The page: {page_path}", soft_wrap=True)
+    return 0 if all(reply.response for reply in findings.replies.values()) else 1
 
 
 def run(folder: Path, console: Console) -> Findings:
-    """Make the clip and the weights, ask, and show the findings in the terminal and as a page.
+    """Make clip and weights, send the requests, and show the findings here and as a page.
 
     Raises DemoFailed, ServiceFailed and OSError.
     """
@@ -52,7 +55,7 @@ def run(folder: Path, console: Console) -> Findings:
     truth = make_narrated(clip)
     _ensure_weights(folder / "weights.log", console)
     console.rule("Requests")
-    replies, seconds = _ask(clip, folder / "service.log", console)
+    replies, seconds = _send(clip, folder / "service.log", console)
     findings = score(truth, replies, seconds)
     _save(replies, folder)
     page.write(findings, clip, folder)
@@ -71,25 +74,25 @@ def _ensure_weights(log_path: Path, console: Console) -> None:
         raise DemoFailed(f"there are no weights in {MODELS}; the log is {log_path}")
 
 
-def _ask(clip: Path, log_path: Path, console: Console) -> tuple[dict[str, Reply], float]:
+def _send(clip: Path, log_path: Path, console: Console) -> tuple[dict[str, Reply], float]:
     """The replies, and how many seconds they took once the service was ready."""
     environ = {"MODEL_CACHE_DIR": str(MODELS), "MEDIA_ROOTS": str(clip.parent)}
     try:
         with service(log_path, **environ) as client:
             started = time.monotonic()
-            replies = ask_all(client, clip, console)
+            replies = send_all(client, clip, console)
             return replies, time.monotonic() - started
     except httpx.HTTPError as error:
         last = "\n".join(log_path.read_text().splitlines()[-LOG_LINES:])
-        reason = f"the service does not answer: {error!r}; its log, {log_path}, ends with\n{last}"
+        reason = f"the service does not respond: {error!r}. Its log ends with\n{last}"
         raise DemoFailed(reason) from error
 
 
 def _save(replies: Mapping[str, Reply], folder: Path) -> None:
-    """Write each answer beside the page."""
+    """Write each response beside the page."""
     for name, reply in replies.items():
-        if reply.answer is not None:
-            text = json.dumps(reply.answer, indent=2, ensure_ascii=False)
+        if reply.response is not None:
+            text = json.dumps(reply.response, indent=2, ensure_ascii=False)
             (folder / f"{name}.json").write_text(text, encoding="utf-8")
 
 

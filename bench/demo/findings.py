@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bench.clips.narrated import Narrated, Shown
 from bench.demo import scoring
-from bench.demo.questions import SHAPES, Answer, Reply
+from bench.demo.requests import SHAPES, Json, Reply
 from bench.demo.scoring import CutScore, ShapeScore, Sight, TextScore
 from bench.demo.words import Comparison, total
 
@@ -47,10 +47,10 @@ class Findings:
     portraits: tuple[Portrait, ...]
     elsewhere: tuple[Sight, ...]  # objects outside the photographs
 
-    def items(self, name: str, field: str) -> list[Answer]:
-        """The items of a trained answer, or nothing."""
-        answer = self.replies[name].trained
-        return answer[field] if answer else []
+    def items(self, name: str, field: str) -> list[Json]:
+        """The items of a trained response, or nothing."""
+        response = self.replies[name].trained
+        return response[field] if response else []
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Measure:
 
 def score(truth: Narrated, replies: Mapping[str, Reply], seconds: float) -> Findings:
     """Compare the replies with the truth; `seconds` is how long they took."""
-    answers = {name: reply.trained for name, reply in replies.items()}
+    responses = {name: reply.trained for name, reply in replies.items()}
 
     def scored(name: str, field: str, by: Any) -> Any:
-        answer = answers[name]
-        return None if answer is None else by(truth, answer[field])
+        response = responses[name]
+        return None if response is None else by(truth, response[field])
 
     speech = scored("transcribe", "segments", scoring.score_speech)
     return Findings(
@@ -85,17 +85,17 @@ def score(truth: Narrated, replies: Mapping[str, Reply], seconds: float) -> Find
         scored("ocr", "detections", scoring.score_texts),
         scored(SHAPES, "detections", scoring.score_shapes),
         scored("scenes", "scenes", scoring.score_cuts),
-        tuple(_portrait(shown, answers) for shown in truth.photographs),
-        _elsewhere(truth, answers["objects"]),
+        tuple(_portrait(shown, responses) for shown in truth.photographs),
+        _elsewhere(truth, responses["objects"]),
     )
 
 
-def _portrait(shown: Shown, answers: Mapping[str, Answer | None]) -> Portrait:
-    def found(name: str) -> list[Answer] | None:
-        answer = answers[name]
-        if answer is None:
+def _portrait(shown: Shown, responses: Mapping[str, Json | None]) -> Portrait:
+    def found(name: str) -> list[Json] | None:
+        response = responses[name]
+        if response is None:
             return None
-        return [d for d in answer["detections"] if d["frame_index"] in shown.frames]
+        return [d for d in response["detections"] if d["frame_index"] in shown.frames]
 
     objects, faces = found("objects"), found("faces")
     photograph = shown.photograph
@@ -107,12 +107,14 @@ def _portrait(shown: Shown, answers: Mapping[str, Answer | None]) -> Portrait:
     )
 
 
-def _elsewhere(truth: Narrated, answer: Answer | None) -> tuple[Sight, ...]:
-    if answer is None:
+def _elsewhere(truth: Narrated, response: Json | None) -> tuple[Sight, ...]:
+    if response is None:
         return ()
     photographs = [shown.frames for shown in truth.photographs]
     outside = [
-        d for d in answer["detections"] if not any(d["frame_index"] in span for span in photographs)
+        d
+        for d in response["detections"]
+        if not any(d["frame_index"] in span for span in photographs)
     ]
     return scoring.sights((), outside)
 
@@ -123,7 +125,7 @@ def measures(findings: Findings) -> list[Measure]:
 
 
 def _measure(findings: Findings, reply: Reply) -> Measure:
-    if reply.answer is None:
+    if reply.response is None:
         return Measure(reply.name, "failed", "failed", reply.problem)
     if reply.stand_in:
         return Measure(

@@ -60,8 +60,8 @@ def _header(findings: Findings, shown: Sequence[Measure], clip: str) -> Markup:
 
 def _facts(findings: Findings) -> str:
     truth = findings.truth
-    answers = [reply.answer for reply in findings.replies.values() if reply.answer]
-    devices = sorted({answer["provenance"]["device"] for answer in answers})
+    responses = [reply.response for reply in findings.replies.values() if reply.response]
+    devices = sorted({response["provenance"]["device"] for response in responses})
     return (
         f"{truth.width} × {truth.height}, {truth.fps} frames/s, {truth.frame_count} frames; "
         f"all requests took {findings.seconds:.1f} s on {', '.join(devices) or 'no device'}"
@@ -127,8 +127,8 @@ def _tables(findings: Findings) -> list[Markup]:
         _section("Speech", "What was said, beside what was heard.", tables.speech(findings)),
         _section(
             "Text",
-            "Each line that was drawn, beside what was read in its place; of the frames that were "
-            "looked at, the one with the most errors.",
+            "Each line that was drawn, beside what was read in its place; of the analysed "
+            "frames, the one with the most errors.",
             tables.texts(findings),
         ),
         _section("Photographs", "Labels and faces.", tables.photographs(findings)),
@@ -149,13 +149,13 @@ def _footer(findings: Findings) -> Markup:
     files = [
         element("a", title.lower(), href=f"{name}.json")
         for name, title in TITLES.items()
-        if findings.replies[name].answer
+        if findings.replies[name].response
     ]
     return element(
         "footer",
         element("h2", "Provenance"),
         tables.provenance(findings),
         element("p", "Complete responses: ", join(files, ", "), class_="soft"),
-        element("p", "Photographs: ", pictures.credits(findings.truth), class_="soft"),
+        element("p", "Photographs: ", pictures.photo_credits(findings.truth), class_="soft"),
         element("p", f"Written by `make demo`, {made}.", class_="soft"),
     )

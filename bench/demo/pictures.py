@@ -11,7 +11,7 @@ from PIL import Image
 from bench.clips.narrated import Narrated, Span
 from bench.demo.findings import Findings
 from bench.demo.markup import Markup, element, join
-from bench.demo.questions import SHAPES, TEXT_EVERY, Answer
+from bench.demo.requests import SHAPES, TEXT_EVERY, Json
 from bench.demo.scoring import corners
 
 THUMB_WIDTH = 320
@@ -23,9 +23,9 @@ _LINE_PX = 40  # texts whose tops are closer than this are one line
 
 
 def key_frames(truth: Narrated) -> dict[Span, int]:
-    """For each scene its last frame that all visual tasks looked at."""
-    looked_at = range(0, truth.frame_count, TEXT_EVERY)
-    return {scene: max(f for f in looked_at if f in scene) for scene in truth.scenes}
+    """For each scene its last frame that all visual tasks analysed."""
+    analysed = range(0, truth.frame_count, TEXT_EVERY)
+    return {scene: max(f for f in analysed if f in scene) for scene in truth.scenes}
 
 
 def save(clip: Path, frames: Iterable[int], folder: Path) -> None:
@@ -77,17 +77,17 @@ def _figure(findings: Findings, number: int, frame: int, colours: Mapping[str, s
     return element("figure", drawn, caption, class_="card")
 
 
-def _items(findings: Findings, name: str, frame: int) -> list[Answer]:
+def _items(findings: Findings, name: str, frame: int) -> list[Json]:
     found = findings.items(name, "detections")
     return [detection for detection in found if detection["frame_index"] == frame]
 
 
-def _outline(detection: Answer, shade: str) -> Markup:
+def _outline(detection: Json, shade: str) -> Markup:
     style = {"fill": "none", "stroke": shade, "stroke_width": 5, "rx": 4}
     return element("rect", **detection["bbox"], **style)
 
 
-def _plate(truth: Narrated, name: str, detection: Answer, shade: str) -> Markup:
+def _plate(truth: Narrated, name: str, detection: Json, shade: str) -> Markup:
     """The label: of objects above the box, of others below it, so that they do not overlap."""
     box, text = detection["bbox"], f"{detection['label']} {detection['confidence']:.2f}"
     tall, wide = _FONT_PX + 10, 0.66 * _FONT_PX * len(text)
@@ -99,7 +99,7 @@ def _plate(truth: Narrated, name: str, detection: Answer, shade: str) -> Markup:
     return element("g", plate, element("text", text, **place, fill="#10131a"))
 
 
-def _polygon(detection: Answer) -> Markup:
+def _polygon(detection: Json) -> Markup:
     points = " ".join(f"{x:.0f},{y:.0f}" for x, y in corners(detection))
     title = element("title", f"{detection['text']} {detection['confidence']:.2f}")
     style = {"fill": TEXT_COLOUR, "fill_opacity": 0.12, "stroke": TEXT_COLOUR, "stroke_width": 4}
@@ -120,6 +120,6 @@ def _place(findings: Findings, frame: int) -> list[Markup]:
     ]
 
 
-def credits(truth: Narrated) -> Markup:
+def photo_credits(truth: Narrated) -> Markup:
     """Who made the photographs."""
     return join([shown.photograph.credit for shown in truth.photographs], "; ")

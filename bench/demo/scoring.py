@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.clips.narrated import Narrated, Written
 from bench.clips.shapes import Box
-from bench.demo.questions import BOXES_EVERY, TEXT_EVERY, Answer
+from bench.demo.requests import BOXES_EVERY, TEXT_EVERY, Json
 from bench.demo.words import Comparison, compare_speech, compare_text, total
 
 LEAST_IOU = 0.5
@@ -104,13 +104,13 @@ class Sight:
         return self.most > 0
 
 
-def box_of(detection: Answer) -> Box:
+def box_of(detection: Json) -> Box:
     """The box of a detection of objects or faces."""
     sides = (float(detection["bbox"][side]) for side in ("x", "y", "width", "height"))
     return Box(detection["label"], *sides)
 
 
-def score_shapes(truth: Narrated, detections: Sequence[Answer]) -> ShapeScore:
+def score_shapes(truth: Narrated, detections: Sequence[Json]) -> ShapeScore:
     """Match boxes of the same label, the best IoU first, in every sampled frame."""
     matches: list[Match] = []
     false = 0
@@ -128,13 +128,13 @@ def score_shapes(truth: Narrated, detections: Sequence[Answer]) -> ShapeScore:
     return ShapeScore(tuple(matches), false)
 
 
-def score_speech(truth: Narrated, segments: Sequence[Answer]) -> list[Comparison]:
+def score_speech(truth: Narrated, segments: Sequence[Json]) -> list[Comparison]:
     """One comparison for each sentence."""
     heard = " ".join(segment["text"].strip() for segment in segments)
     return compare_speech([sentence.text for sentence in truth.sentences], heard)
 
 
-def score_texts(truth: Narrated, detections: Sequence[Answer]) -> TextScore:
+def score_texts(truth: Narrated, detections: Sequence[Json]) -> TextScore:
     """Compare every line with what was read in its place, in every sampled frame."""
     lines = {
         line: [frame for frame in range(0, truth.frame_count, TEXT_EVERY) if frame in line.frames]
@@ -157,7 +157,7 @@ def score_texts(truth: Narrated, detections: Sequence[Answer]) -> TextScore:
     return TextScore(tuple(readings), tuple(others))
 
 
-def score_cuts(truth: Narrated, scenes: Sequence[Answer]) -> CutScore:
+def score_cuts(truth: Narrated, scenes: Sequence[Json]) -> CutScore:
     """The nearest found cut for each cut, if it is at most `NEAR_FRAMES` away."""
     left = [round(scene["start_ms"] * truth.fps / 1000) for scene in scenes[1:]]
     pairs: list[tuple[int, int | None]] = []
@@ -171,29 +171,29 @@ def score_cuts(truth: Narrated, scenes: Sequence[Answer]) -> CutScore:
     return CutScore(tuple(pairs), tuple(left))
 
 
-def sights(expected: Sequence[str], found: Sequence[Answer]) -> tuple[Sight, ...]:
+def sights(expected: Sequence[str], found: Sequence[Json]) -> tuple[Sight, ...]:
     """What these detections found, by label; the expected labels come first."""
     labels = [*expected, *sorted({d["label"] for d in found} - set(expected))]
     return tuple(_sight(label, label in expected, found) for label in labels)
 
 
-def _sight(label: str, expected: bool, detections: Sequence[Answer]) -> Sight:
+def _sight(label: str, expected: bool, detections: Sequence[Json]) -> Sight:
     own = [d for d in detections if d["label"] == label]
     most = max(Counter(d["frame_index"] for d in own).values(), default=0)
     best = max((d["confidence"] for d in own), default=0.0)
     return Sight(label, expected, most, best)
 
 
-def corners(detection: Answer) -> list[tuple[float, float]]:
+def corners(detection: Json) -> list[tuple[float, float]]:
     """The polygon of a text."""
     return [(point["x"], point["y"]) for point in detection["polygon"]]
 
 
-def _left(detection: Answer) -> float:
+def _left(detection: Json) -> float:
     return min(x for x, _ in corners(detection))
 
 
-def _lies_in(detection: Answer, line: Box) -> bool:
+def _lies_in(detection: Json, line: Box) -> bool:
     """Whether most of the text's upright box is within the line's."""
     across, down = zip(*corners(detection), strict=True)
     margin = MARGIN * line.height

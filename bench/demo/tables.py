@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.demo.findings import TITLES, Findings, Portrait
 from bench.demo.markup import Markup, element, join, table
-from bench.demo.questions import Reply
+from bench.demo.requests import Reply
 from bench.demo.scoring import Sight
 from bench.demo.words import Comparison, Piece
 
@@ -131,9 +131,9 @@ def provenance(findings: Findings) -> Markup:
 
 
 def _origin(reply: Reply) -> list[str]:
-    if reply.answer is None:
+    if reply.response is None:
         return [reply.problem, *[""] * 6]
-    origin, timings = reply.answer["provenance"], reply.answer["timings_ms"]
+    origin, timings = reply.response["provenance"], reply.response["timings_ms"]
     digest = origin["weights_sha256"]
     return [
         origin["model_name"],

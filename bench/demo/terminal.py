@@ -28,17 +28,18 @@ def report(console: Console, findings: Findings) -> None:
     }
     for measure in measures(findings):
         console.print(_heading(measure, findings))
-        if measure.state == "scored" and measure.name in tables:
-            console.print(tables[measure.name](findings))
-        console.print()
+        if measure.state == "scored":
+            if measure.name in tables:
+                console.print(tables[measure.name](findings))
+            console.print()
     console.print(_timings(findings))
 
 
 def _heading(measure: Measure, findings: Findings) -> Text:
     line = Text.assemble((f"{measure.title:9}", "bold"), (measure.value, _STYLES[measure.state]))
-    answer = findings.replies[measure.name].answer
-    if measure.state == "stand-in" and answer is not None:
-        name = answer["provenance"]["model_name"]
+    response = findings.replies[measure.name].response
+    if measure.state == "stand-in" and response is not None:
+        name = response["provenance"]["model_name"]
         return line.append(f"  {name}: its result means nothing", "yellow")
     return line.append(f"  {measure.note}")
 
@@ -47,9 +48,9 @@ def _timings(findings: Findings) -> Table:
     """Which model ran where, and for how long."""
     table = _table("", "model", "device", "precision", "inference s", "total s")
     for name, title in TITLES.items():
-        answer = findings.replies[name].answer
-        if answer is not None:
-            provenance, timings = answer["provenance"], answer["timings_ms"]
+        response = findings.replies[name].response
+        if response is not None:
+            provenance, timings = response["provenance"], response["timings_ms"]
             what = (provenance[field] for field in ("model_name", "device", "precision"))
             seconds = (f"{timings[part] / 1000:.1f}" for part in ("inference", "total"))
             table.add_row(title, *what, *seconds, style="yellow" if provenance["stand_in"] else "")

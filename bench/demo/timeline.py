@@ -10,7 +10,7 @@ from bench.clips.narrated import Span
 from bench.demo.findings import Findings
 from bench.demo.markup import Markup, element
 from bench.demo.pictures import BOXED, key_frames
-from bench.demo.questions import BOXES_EVERY, Answer
+from bench.demo.requests import BOXES_EVERY, Json
 
 WIDTH, LEFT, RIGHT = 1200, 96, 8
 _THUMB, _BAR, _CELL, _GAP = 62, 42, 18, 5
@@ -96,7 +96,7 @@ class Timeline:
         self._y += _BAR + 6 + _GAP
 
     def _texts(self) -> None:
-        """What was read in the frames that were looked at, scene by scene."""
+        """What was read, scene by scene."""
         self._label("Text", _BAR)
         readings = self._findings.texts.readings if self._findings.texts else ()
         for scene in self._truth.scenes:
@@ -120,8 +120,8 @@ class Timeline:
             self._add("text", line, x=x + 5, y=y, class_=f"{kind}-text")
 
     def _cells(self, name: str) -> None:
-        """A row for each label, with a cell for each frame that was looked at."""
-        rows: dict[str, dict[int, list[Answer]]] = defaultdict(lambda: defaultdict(list))
+        """A row for each label, with a cell for each analysed frame."""
+        rows: dict[str, dict[int, list[Json]]] = defaultdict(lambda: defaultdict(list))
         for detection in self._findings.items(name, "detections"):
             rows[detection["label"]][detection["frame_index"]].append(detection)
         if not rows:
@@ -135,7 +135,7 @@ class Timeline:
             self._y += _CELL + 3
         self._y += _GAP
 
-    def _cell(self, label: str, frame: int, detections: Sequence[Answer]) -> None:
+    def _cell(self, label: str, frame: int, detections: Sequence[Json]) -> None:
         best = max(detection["confidence"] for detection in detections)
         title = element("title", f"{label} at frame {frame}, confidence {best:.2f}")
         end = next(scene.end for scene in self._truth.scenes if frame in scene)

@@ -8,7 +8,7 @@ from bench.clips.narrated import Narrated, Sentence, Shown, Span, Written
 from bench.clips.photographs import BUS
 from bench.clips.shapes import Box
 from bench.demo.findings import TITLES
-from bench.demo.questions import Reply
+from bench.demo.requests import Reply
 
 FIRST, SECOND = Span(0, 75), Span(75, 150)
 SQUARE, STAR = Box("square", 10, 10, 40, 40), Box("star", 100, 40, 50, 50)

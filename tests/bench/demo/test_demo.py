@@ -22,7 +22,7 @@ def test_the_demo_runs(weights_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(narrated, "parts", first_and_third)
     monkeypatch.setattr(demo, "MODELS", weights_dir)
     findings = demo.run(tmp_path, Console(quiet=True))
-    assert all(reply.answer for reply in findings.replies.values())
+    assert all(reply.response for reply in findings.replies.values())
     assert findings.cuts is not None
     assert findings.cuts.pairs == ((105, 105),)
     assert findings.shapes is not None

@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.clips.generate import make_small
 from bench.demo import page
 from bench.demo.findings import TITLES, Findings, score
-from bench.demo.questions import Reply
+from bench.demo.requests import Reply
 from bench.demo.terminal import report
 
 HOSTILE = "<script>alert('x')</script> & \"</td>"
@@ -63,11 +63,11 @@ def written(given: dict[str, Reply], folder: Path) -> Page:
 
 def test_the_page_nests_and_every_reference_exists(tmp_path: Path) -> None:
     parsed = written(replies(), tmp_path)
-    answers = {f"{name}.json" for name in TITLES}
-    assert answers < parsed.references
+    responses = {f"{name}.json" for name in TITLES}
+    assert responses < parsed.references
     pictures = {f"{kind}-{frame}.jpg" for kind in ("frame", "thumb") for frame in (60, 120)}
-    assert parsed.references - answers == {"demo.mp4", *pictures}
-    assert all((tmp_path / name).exists() for name in parsed.references - answers)
+    assert parsed.references - responses == {"demo.mp4", *pictures}
+    assert all((tmp_path / name).exists() for name in parsed.references - responses)
     assert not {"script", "link", "iframe"} & parsed.tags
     assert {"WER 0.0%", "CER 0.0%", "IoU 1.00"} <= set(parsed.texts)
 

@@ -8,7 +8,7 @@ import pytest
 from demo_replies import FIRST, SQUARE, STAR, TRUTH, boxed, exact, replies, segment, text
 
 from bench.demo.findings import Findings, measures, score
-from bench.demo.questions import Reply
+from bench.demo.requests import Reply
 from bench.demo.scoring import score_cuts, score_shapes, score_texts, sights
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jiwer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.demo.words import Comparison, Piece, compare_speech, compare_text, total
@@ -46,6 +46,7 @@ def test_nothing_heard_is_an_error_for_every_word() -> None:
     assert total(comparisons).errors == 3
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=4), WORDS)
 def test_the_errors_of_all_sentences_are_those_of_the_whole(
     sentences: list[list[str]], heard: list[str]

@@ -1,4 +1,4 @@
-"""What the demo asks the service, and how it follows the answers: one decode for six tasks."""
+"""The requests of the demo, and how it follows the responses: one decode for six tasks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from bench.service_process import ServiceFailed
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 # Frames between two that are analysed. These are the defaults of the service.
 BOXES_EVERY, TEXT_EVERY = 30, 60
-TASKS: dict[str, Answer] = {
+TASKS: dict[str, Json] = {
     "objects": {"frame_interval": BOXES_EVERY},
     "faces": {"frame_interval": BOXES_EVERY},
     "places": {"frame_interval": TEXT_EVERY},
@@ -27,31 +27,31 @@ TASKS: dict[str, Answer] = {
     "ocr": {"frame_interval": TEXT_EVERY},
 }
 SHAPES = "shapes"  # the objects task with another model, in a request of its own
-SHAPES_FIELDS: Answer = {"model_name": "shapes.pt", "frame_interval": BOXES_EVERY}
+SHAPES_FIELDS: Json = {"model_name": "shapes.pt", "frame_interval": BOXES_EVERY}
 # The service repeats an event every 10 s if nothing happens.
 DEADLINE = httpx.Timeout(10, read=120)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to one task, or else why there is none."""
+    """The response to one task, or else why there is none."""
 
     name: str
-    answer: Answer | None
+    response: Json | None
     problem: str = ""
 
     @property
     def stand_in(self) -> bool:
-        """Whether the weights are untrained, so that the answer means nothing."""
-        return self.answer is not None and bool(self.answer["provenance"]["stand_in"])
+        """Whether the weights are untrained, so that the response means nothing."""
+        return self.response is not None and bool(self.response["provenance"]["stand_in"])
 
     @property
-    def trained(self) -> Answer | None:
-        """The answer if it means something."""
-        return None if self.stand_in else self.answer
+    def trained(self) -> Json | None:
+        """The response if it means something."""
+        return None if self.stand_in else self.response
 
 
-def ask_all(client: httpx.Client, clip: Path, console: Console) -> dict[str, Reply]:
+def send_all(client: httpx.Client, clip: Path, console: Console) -> dict[str, Reply]:
     """Send the two requests, with a bar for each task; return the replies by name.
 
     Raises ServiceFailed and httpx.HTTPError.
@@ -70,10 +70,10 @@ def ask_all(client: httpx.Client, clip: Path, console: Console) -> dict[str, Rep
         replies = _follow(_events(client, "/infer", everything), progress, bars)
         again = {"objects": bars[SHAPES]}
         reply = _follow(_events(client, "/infer/objects", shapes), progress, again)["objects"]
-    return {**replies, SHAPES: Reply(SHAPES, reply.answer, reply.problem)}
+    return {**replies, SHAPES: Reply(SHAPES, reply.response, reply.problem)}
 
 
-def _events(client: httpx.Client, route: str, body: Answer) -> Iterator[Answer]:
+def _events(client: httpx.Client, route: str, body: Json) -> Iterator[Json]:
     headers = {"Accept": "application/x-ndjson"}
     with client.stream("POST", route, json=body, headers=headers, timeout=DEADLINE) as response:
         if response.status_code != 200:
@@ -84,7 +84,7 @@ def _events(client: httpx.Client, route: str, body: Answer) -> Iterator[Answer]:
 
 
 def _follow(
-    events: Iterator[Answer], progress: Progress, bars: Mapping[str, TaskID]
+    events: Iterator[Json], progress: Progress, bars: Mapping[str, TaskID]
 ) -> dict[str, Reply]:
     replies = {}
     ended = False
@@ -105,7 +105,7 @@ def _follow(
             case "done":
                 ended = True
     if not ended:
-        raise ServiceFailed("The service ended its answer early.")
+        raise ServiceFailed("The service ended the response early.")
     return replies
 
 

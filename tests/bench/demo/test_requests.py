@@ -1,4 +1,4 @@
-"""The demo's requests, against a service that answers as a test wants it to."""
+"""The demo's requests, against a service that responses as a test wants it to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demo_replies import replies
 from rich.console import Console
 
 from bench.demo import __main__ as demo
-from bench.demo.questions import SHAPES, TASKS, Reply, ask_all
+from bench.demo.requests import SHAPES, TASKS, Reply, send_all
 from bench.service_process import ServiceFailed
 
 DONE = {"event": "done", "run_id": "1"}
@@ -22,9 +22,9 @@ CONSOLE = Console(quiet=True)
 
 
 def result(name: str) -> dict[str, Any]:
-    answer = replies()[SHAPES if name == "shapes" else name].answer
+    response = replies()[SHAPES if name == "shapes" else name].response
     task = "objects" if name == SHAPES else name
-    return {"event": "result", "task": task, "response": answer}
+    return {"event": "result", "task": task, "response": response}
 
 
 def client(everything: list[dict[str, Any]], status: int = 200) -> httpx.Client:
@@ -39,16 +39,16 @@ def client(everything: list[dict[str, Any]], status: int = 200) -> httpx.Client:
 
 
 def ask(service: httpx.Client) -> dict[str, Reply]:
-    return ask_all(service, Path("/media/clip.mp4"), CONSOLE)
+    return send_all(service, Path("/media/clip.mp4"), CONSOLE)
 
 
-def test_every_task_is_answered() -> None:
+def test_every_task_gets_a_response() -> None:
     progress = {"event": "progress", "task": "ocr", "frames_done": 0, "frames_total": 0}
     events = [{"event": "started", "task": "ocr"}, progress, {**progress, "frames_total": 9}]
     found = ask(client([*events, *map(result, TASKS), DONE]))
     assert list(found) == [*TASKS, SHAPES]
-    assert {name: reply.answer for name, reply in found.items()} == {
-        name: reply.answer for name, reply in replies().items()
+    assert {name: reply.response for name, reply in found.items()} == {
+        name: reply.response for name, reply in replies().items()
     }
 
 
@@ -57,13 +57,13 @@ def test_a_task_that_fails_does_not_hide_the_others() -> None:
     error = {"event": "error", "task": "ocr", "problem": problem}
     found = ask(client([error, *(result(name) for name in TASKS if name != "ocr"), DONE]))
     assert found["ocr"] == Reply("ocr", None, "model_unavailable: no file")
-    assert found["objects"].answer
+    assert found["objects"].response
 
 
 @pytest.mark.parametrize(
     ("events", "status", "message"),
     [
-        ([result("ocr")], 200, "ended its answer early"),
+        ([result("ocr")], 200, "ended the response early"),
         ([{"event": "error", "problem": {"detail": "no decoder"}}], 200, "no decoder"),
         ([{"title": "Overloaded", "detail": "try again"}], 429, "Overloaded: try again"),
     ],
@@ -92,5 +92,5 @@ def test_a_service_that_dies_is_an_error_with_the_end_of_its_log(
     monkeypatch.setattr(demo, "_ensure_weights", lambda log_path, console: None)
     assert demo.main() == 1
     shown = capsys.readouterr().out
-    assert "The demo failed: the service does not answer" in shown
+    assert "The demo failed: the service does not respond" in shown
     assert "last words" in shown
