@@ -32,6 +32,7 @@ def report(console: Console, findings: Findings) -> None:
             if measure.name in tables:
                 console.print(tables[measure.name](findings))
             console.print()
+    console.rule("Models and times")
     console.print(_timings(findings))
 
 
