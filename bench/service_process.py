@@ -38,7 +38,10 @@ def service(log_path: Path, module: str = "server", **environ: str) -> Iterator[
     with (
         log_path.open("w") as log,
         subprocess.Popen(
-            command, env={**os.environ, "PORT": str(port), **environ}, stderr=log
+            command,
+            env={**os.environ, "PORT": str(port), **environ},
+            stdout=log,
+            stderr=subprocess.STDOUT,
         ) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=None) as client,
     ):

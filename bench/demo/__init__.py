@@ -1,1 +1,1 @@
-"""`make demo`: one request per task, and images of the results."""
+"""`make demo`: a clip of which everything is known, and what the service finds in it."""

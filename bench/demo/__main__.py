@@ -1,4 +1,4 @@
-"""`make demo`: a generated clip, the service, one request per model, and the results to view."""
+"""`make demo`: make the clip, send requests, and show the responses beside the truth."""
 
 from __future__ import annotations
 
@@ -6,202 +6,94 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
-from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from bench.clips import generate
-from bench.demo import annotate
+from bench.clips.narrated import make_narrated
+from bench.demo import page
+from bench.demo.findings import Findings, score
+from bench.demo.requests import Reply, send_all
+from bench.demo.terminal import report
 from bench.service_process import MODELS, ROOT, ServiceFailed, service
 
 OUTPUT = ROOT / "demo-output"
-ROWS_SHOWN = 5
-
-Answer = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class DemoRequest:
-    """A request, the field with its items, and how to show them as rows and as an image."""
-
-    name: str
-    task: str
-    fields: Answer
-    items: str
-    columns: tuple[str, ...]
-    row: Callable[[Answer], tuple[str, ...]]
-    draw: Callable[[Path, Answer], Image.Image] | None
+WEIGHTS_S = 3600  # downloads included
+LOG_LINES = 3
 
 
-def _at(item: Answer) -> str:
-    time_ms: float = item["timestamp_ms"] if "timestamp_ms" in item else item["start_ms"]
-    return f"{time_ms / 1000:.2f} s"
-
-
-def _box_row(item: Answer) -> tuple[str, ...]:
-    box = item["bbox"]
-    where = f"{box['x']:.0f}, {box['y']:.0f}, {box['width']:.0f} x {box['height']:.0f}"
-    return _at(item), item["label"], f"{item['confidence']:.2f}", where
-
-
-def _place_row(item: Answer) -> tuple[str, ...]:
-    best = item["predictions"][0]
-    indoor = "indoor" if item["indoor"] else "outdoor"
-    return _at(item), best["label"], f"{best['confidence']:.2f}", indoor
-
-
-def _boxes(path: Path, answer: Answer) -> Image.Image:
-    return annotate.boxes(path, answer["detections"])
-
-
-BOX_COLUMNS = ("time", "label", "confidence", "x, y, size")
-TEXT_COLUMNS = ("time", "confidence", "text")
-
-
-def _text_row(item: Answer) -> tuple[str, ...]:
-    return _at(item), f"{item['confidence']:.2f}", item["text"]
-
-
-def _scene_row(item: Answer) -> tuple[str, ...]:
-    return str(item["scene_index"]), _at(item), f"{item['end_ms'] / 1000:.2f} s"
-
-
-REQUESTS = (
-    DemoRequest("objects", "objects", {}, "detections", BOX_COLUMNS, _box_row, _boxes),
-    DemoRequest(
-        "shapes",
-        "objects",
-        {"model_name": "shapes.pt"},
-        "detections",
-        BOX_COLUMNS,
-        _box_row,
-        _boxes,
-    ),
-    DemoRequest("faces", "faces", {}, "detections", BOX_COLUMNS, _box_row, _boxes),
-    DemoRequest(
-        "places",
-        "places",
-        {},
-        "classifications",
-        ("time", "top-1 place", "confidence", "where"),
-        _place_row,
-        lambda path, answer: annotate.places(path, answer["classifications"]),
-    ),
-    DemoRequest(
-        "scenes",
-        "scenes",
-        {},
-        "scenes",
-        ("scene", "start", "end"),
-        _scene_row,
-        lambda path, answer: annotate.scenes(path, answer["scenes"], answer["video"]["fps"]),
-    ),
-    DemoRequest("transcribe", "transcribe", {}, "segments", TEXT_COLUMNS, _text_row, None),
-    DemoRequest(
-        "ocr",
-        "ocr",
-        {},
-        "detections",
-        TEXT_COLUMNS,
-        _text_row,
-        lambda path, answer: annotate.texts(path, answer["detections"]),
-    ),
-)
+class DemoFailed(Exception):
+    """The demo cannot go on; the message says why."""
 
 
 def main() -> int:
     """Run the demo; return the exit code."""
-    console = Console()
-    OUTPUT.mkdir(exist_ok=True)
-    clip = OUTPUT / "demo.mp4"
+    console = Console(highlight=False)
     started = time.monotonic()
-    console.rule("Clip")
-    generate.make_demo(clip)
-    console.rule("Weights")
-    ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
-    if subprocess.run(ensure, check=False).returncode:
-        console.print(f"Could not get the weights in {MODELS}.", style="red")
-        return 1
-    console.rule("Requests")
     try:
-        answers = _send_all(console, clip)
-    except (ServiceFailed, httpx.HTTPError) as error:
-        console.print(str(error), style="red")
+        findings = run(OUTPUT, console)
+    except (DemoFailed, ServiceFailed, OSError, subprocess.SubprocessError) as error:
+        console.print(f"The demo failed: {error}", style="red", markup=False)
+        console.print(f"Its logs are in {OUTPUT}", markup=False, soft_wrap=True)
         return 1
-    failed = [name for name, answer in answers.items() if "run_id" not in answer]
-    _show_all(console, clip, answers)
     elapsed_s = time.monotonic() - started
-    console.print(f"{elapsed_s:.0f} s in total; the responses and images are in {OUTPUT}")
-    return 1 if failed else 0
+    page_path = OUTPUT / "index.html"
+    console.print(f"\n{elapsed_s:.0f} s in total. The page: {page_path}", soft_wrap=True)
+    return 0 if all(reply.response for reply in findings.replies.values()) else 1
 
 
-def _send_all(console: Console, clip: Path) -> dict[str, Answer]:
-    environ = {"MODEL_CACHE_DIR": str(MODELS), "MEDIA_ROOTS": str(OUTPUT)}
-    answers = {}
-    with (
-        service(OUTPUT / "service.log", **environ) as client,
-        Progress(
-            TextColumn("{task.description:12}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-        ) as progress,
-    ):
-        bar = progress.add_task("", total=len(REQUESTS))
-        for request in REQUESTS:
-            progress.update(bar, description=request.name)
-            body = {"video_path": str(clip), **request.fields}
-            answers[request.name] = client.post(f"/infer/{request.task}", json=body).json()
-            progress.advance(bar)
-    return answers
+def run(folder: Path, console: Console) -> Findings:
+    """Make clip and weights, send the requests, and show the findings here and as a page.
+
+    Raises DemoFailed, ServiceFailed and OSError.
+    """
+    folder.mkdir(exist_ok=True)
+    clip = folder / "demo.mp4"
+    console.rule("Clip and weights")
+    truth = make_narrated(clip)
+    _ensure_weights(folder / "weights.log", console)
+    console.rule("Requests")
+    replies, seconds = _send(clip, folder / "service.log", console)
+    findings = score(truth, replies, seconds)
+    _save(replies, folder)
+    page.write(findings, clip, folder)
+    console.rule("Results beside the truth")
+    report(console, findings)
+    return findings
 
 
-def _show_all(console: Console, clip: Path, answers: dict[str, Answer]) -> None:
-    for request in REQUESTS:
-        answer = answers[request.name]
-        text = json.dumps(answer, indent=2, ensure_ascii=False)
-        (OUTPUT / f"{request.name}.json").write_text(text)
-        if "run_id" not in answer:
-            console.print(f"{request.name}: {answer['code']}: {answer['detail']}", style="red")
-            continue
-        console.print(_table(request, answer))
-        if request.draw is not None and answer[request.items]:
-            request.draw(clip, answer).save(OUTPUT / f"{request.name}.png")
-    if any(answer.get("provenance", {}).get("stand_in") for answer in answers.values()):
-        console.print(
-            "Models marked as stand-ins have the real architecture, but untrained weights: their "
-            "results mean nothing.",
-            style="yellow",
-        )
+def _ensure_weights(log_path: Path, console: Console) -> None:
+    """Download the default weights, or make stand-ins; progress bars are on stderr."""
+    console.print(f"Weights: {MODELS} (log: {log_path})", markup=False, soft_wrap=True)
+    command = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
+    with log_path.open("w") as log:
+        done = subprocess.run(command, check=False, stdout=log, timeout=WEIGHTS_S)
+    if done.returncode:
+        raise DemoFailed(f"there are no weights in {MODELS}; the log is {log_path}")
 
 
-def _table(request: DemoRequest, answer: Answer) -> Table:
-    provenance, timings = answer["provenance"], answer["timings_ms"]
-    items = answer[request.items]
-    stand_in = " [yellow](stand-in)[/]" if provenance["stand_in"] else ""
-    table = Table(
-        title=f"[bold]{request.name}[/]: {len(items)} {request.items} by "
-        f"{provenance['model_name']}{stand_in} on {provenance['device']}",
-        caption=f"total {timings['total']:.0f} ms: decode {timings['decode']:.0f}, inference "
-        f"{timings['inference']:.0f}, queue {timings['queue']:.0f}",
-        title_justify="left",
-        caption_justify="left",
-    )
-    for column in request.columns:
-        table.add_column(column)
-    for item in items[:ROWS_SHOWN]:
-        table.add_row(*request.row(item))
-    if len(items) > ROWS_SHOWN:
-        table.add_row(f"… {len(items) - ROWS_SHOWN} more")
-    return table
+def _send(clip: Path, log_path: Path, console: Console) -> tuple[dict[str, Reply], float]:
+    """The replies, and how many seconds they took once the service was ready."""
+    environ = {"MODEL_CACHE_DIR": str(MODELS), "MEDIA_ROOTS": str(clip.parent)}
+    try:
+        with service(log_path, **environ) as client:
+            started = time.monotonic()
+            replies = send_all(client, clip, console)
+            return replies, time.monotonic() - started
+    except httpx.HTTPError as error:
+        last = "\n".join(log_path.read_text().splitlines()[-LOG_LINES:])
+        reason = f"the service does not respond: {error!r}. Its log ends with\n{last}"
+        raise DemoFailed(reason) from error
+
+
+def _save(replies: Mapping[str, Reply], folder: Path) -> None:
+    """Write each response beside the page."""
+    for name, reply in replies.items():
+        if reply.response is not None:
+            text = json.dumps(reply.response, indent=2, ensure_ascii=False)
+            (folder / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

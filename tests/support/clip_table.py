@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from damage import corrupt_packet, scramble
 from films import RATE, Film, write_films
-from spoken import ESPEAK_RATE, say, speech
+from spoken import speech
 
 from bench.clips import backdrops, generate
 from bench.clips.encoding import Coding, encode, encode_sound, video_frame
 from bench.clips.scenes import Line, card, pan, parade, play
 from bench.clips.shapes import LABELS, Frame
+from bench.clips.voice import ESPEAK_RATE, say
 
 Find = Callable[[str], Path]
 Maker = Callable[[Path, Find], object]

@@ -1,33 +1,11 @@
-"""Speech of known words, from the eSpeak NG synthesiser: `python spoken.py TEXT` writes samples."""
+"""Speech of known words, repeated and interrupted as a test needs it."""
 
 from __future__ import annotations
-
-import ctypes
-import subprocess
-import sys
 
 import numpy as np
 
 from bench.clips.sound import RATE, Sound
-
-ESPEAK_RATE = 22_050
-PAUSE_S = 0.6  # between sentences
-DEADLINE_S = 60
-_SYNCHRONOUS, _BY_CHARACTER, _UTF8 = 2, 1, 1
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
-)
-
-
-def say(text: str) -> np.ndarray:
-    """English speech as (samples,) int16 at ESPEAK_RATE, with a pause after each sentence.
-
-    The same text gives the same samples. It is spoken in a process of its own, since eSpeak's
-    speech depends on what the process said before.
-    """
-    command = [sys.executable, __file__, text]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=DEADLINE_S)
-    return np.frombuffer(said.stdout, np.int16)
+from bench.clips.voice import resampled, say
 
 
 def speech(text: str, seconds: float, silences: tuple[tuple[float, float], ...] = ()) -> Sound:
@@ -35,42 +13,9 @@ def speech(text: str, seconds: float, silences: tuple[tuple[float, float], ...] 
 
     Nothing is heard within the silences (start, end) in s; the text goes on after them.
     """
-    said = say(text).astype(np.float32) / 32_768
-    times = np.arange(int(len(said) * RATE / ESPEAK_RATE)) * ESPEAK_RATE / RATE
-    once = np.interp(times, np.arange(len(said)), said).astype(np.float32)
     heard = np.ones(round(seconds * RATE), bool)
     for start_s, end_s in silences:
         heard[round(start_s * RATE) : round(end_s * RATE)] = False
     sound = np.zeros(len(heard), np.float32)
-    sound[heard] = np.resize(once, int(heard.sum()))
+    sound[heard] = np.resize(resampled(say(text)), int(heard.sum()))
     return sound
-
-
-def _synthesise(text: str) -> bytes:
-    import espeakng_loader
-
-    blocks: list[bytes] = []
-
-    def keep(samples: ctypes._Pointer[ctypes.c_short], count: int, _: int | None) -> int:
-        if samples and count:
-            blocks.append(ctypes.string_at(samples, 2 * count))
-        return 0
-
-    pause = bytes(2 * round(PAUSE_S * ESPEAK_RATE))
-    espeak, callback = ctypes.CDLL(espeakng_loader.get_library_path()), _Callback(keep)
-    data = espeakng_loader.get_data_path().encode()
-    if espeak.espeak_Initialize(_SYNCHRONOUS, 0, data, 0) != ESPEAK_RATE:
-        raise OSError("eSpeak NG cannot be set up")
-    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
-    espeak.espeak_SetVoiceByName(b"en-us")
-    espeak.espeak_SetSynthCallback(callback)
-    for sentence in text.split(". "):
-        said = sentence.encode() + b"\0"
-        if espeak.espeak_Synth(said, len(said), 0, _BY_CHARACTER, 0, _UTF8, None, None):
-            raise OSError("eSpeak NG cannot speak the text")
-        blocks.append(pause)
-    return b"".join(blocks)
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(_synthesise(sys.argv[1]))
