@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import tempfile
@@ -109,6 +110,12 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def delete_leftovers(path: Path) -> None:
+    """Delete what a killed process has left of such files. Call under the lock of `path`."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

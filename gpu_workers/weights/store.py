@@ -13,6 +13,7 @@ from gpu_workers.weights.manifest import (
     READ_ONLY,
     Manifest,
     Record,
+    delete_leftovers,
     digest,
     locked,
     put_in_place,
@@ -109,6 +110,7 @@ class WeightsStore:
             with locked(self.cache_dir, entry.name, WHOLE_DOWNLOAD_S):
                 if path.is_file():
                     return
+                delete_leftovers(path)
                 with temporary_beside(path) as temporary:
                     fetch(entry, temporary)
                     sha256 = digest(temporary, "sha256")
