@@ -150,7 +150,7 @@ class Injector:
 
 
 @contextmanager
-def probed(server: Server) -> Iterator[list[float]]:
+def probed(client: httpx.Client) -> Iterator[list[float]]:
     """Asks /livez all the time; yields the seconds of each answer; it must never fail."""
     ended, seconds, failures = threading.Event(), [], []
 
@@ -158,7 +158,7 @@ def probed(server: Server) -> Iterator[list[float]]:
         while not ended.wait(LIVEZ_EVERY_S):
             started = time.monotonic()
             try:
-                httpx.get(f"{server.url}/livez", timeout=30).raise_for_status()
+                client.get("/livez", timeout=30).raise_for_status()
             except httpx.HTTPError as error:
                 failures.append(repr(error))
             seconds.append(time.monotonic() - started)

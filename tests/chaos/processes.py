@@ -1,4 +1,4 @@
-"""The processes of a server: which it has, what they leave in /dev/shm, and when they end."""
+"""The processes of a server: which they are, what they leave, when they end; and its clients."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from running import Server
 
 ENDED_DEADLINE_S = 60
+ANSWER_DEADLINE_S = 240
 SEMAPHORE = re.compile(r"/dev/shm/sem\.\S+")
 SHM = Path("/dev/shm")
 
@@ -37,6 +39,12 @@ def semaphores(server: Server) -> list[Path]:
 def arenas(server: Server) -> list[Path]:
     """The frame pools that a server has in /dev/shm."""
     return list(SHM.glob(f"eioku-{server.process.pid}-*"))
+
+
+def new_connections(server: Server) -> httpx.Client:
+    """A client that sends each request on a connection of its own; several threads may use it."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(base_url=server.url, timeout=ANSWER_DEADLINE_S, limits=limits)
 
 
 @contextmanager

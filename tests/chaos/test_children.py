@@ -18,6 +18,7 @@ import pytest
 from child_faults import Fault, Injector, planned, probed
 from outcomes import LOST, Outcome, Table, seeded, share
 from payload import payload
+from processes import new_connections
 from running import SUPPORT, Server, running
 from traffic import check_ended
 
@@ -25,7 +26,6 @@ from bench.clips.distinct_copy import distinct_copy
 from bench.clips.generate import make_small
 
 CLIENTS = 8
-DEADLINE_S = 240
 SHARE = 0.02  # of the count: a fault of a process that loads models takes some seconds
 STOPS_SHARE = 0.05
 QUICK_SHARE = 0.04
@@ -67,7 +67,7 @@ def faulty_server(folder: Path, weights: Path, **more: str) -> Iterator[Server]:
 class Load:
     """Requests of several clients at the same time, and the answers that they must get."""
 
-    server: Server
+    client: httpx.Client
     folder: Path
     tasks: dict[str, dict[str, Any]]
     expected: dict[str, Any] = field(default_factory=dict)
@@ -81,8 +81,7 @@ class Load:
         started = time.monotonic()
         body = {"video_path": str(copy), **self.tasks[task]}
         try:
-            url = f"{self.server.url}/infer/{task}"
-            response = httpx.post(url, json=body, timeout=DEADLINE_S)
+            response = self.client.post(f"/infer/{task}", json=body)
         except httpx.TimeoutException:
             return LOST
         except httpx.HTTPError as error:
@@ -113,10 +112,11 @@ class Load:
 class Disturbance:
     """Faults one after the other, each among requests of all clients."""
 
-    def __init__(self, server: Server, folder: Path, tasks: dict[str, dict[str, Any]]) -> None:
-        self.load = Load(server, folder, tasks)
+    def __init__(self, load: Load, injector: Injector) -> None:
+        self.load = load
         self.recoveries: list[float] = []
-        self._injector = Injector(server, folder)
+        self._injector = injector
+        tasks = load.tasks
         assert [self.load.ask(task) for task in tasks] == [""] * len(tasks)
         started = time.monotonic()
         with self.load.sent(-1) as wrong:
@@ -151,8 +151,8 @@ def disturb(
     server: Server, folder: Path, faults: list[Fault], table: Table, tasks: dict[str, Any] = TASKS
 ) -> None:
     """Inject all faults; the table has their outcomes."""
-    with probed(server) as livez:
-        disturbance = Disturbance(server, folder, tasks)
+    with new_connections(server) as client, probed(client) as livez:
+        disturbance = Disturbance(Load(client, folder, tasks), Injector(server, folder))
         for number, fault in enumerate(faults):
             table.add(disturbance.outcome(number, fault))
     seconds = disturbance.load.seconds

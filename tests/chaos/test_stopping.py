@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from gates import Gate
-from processes import arenas, children, must_end, semaphores
+from outcomes import Outcome, Table, seeded, share
+from processes import arenas, children, must_end, new_connections, semaphores
 from running import SUPPORT, Server, running
+from slow_download import offered
 
 from bench.clips.generate import make_small
 
 CLIENTS = 8
+MOST_CHILDREN = 5  # two decoders, two workers, and the resource tracker
+START_S = 2.0
+STARTS_SHARE = 0.005
+STOPS_SHARE = 0.002
+REFUSED = "connection refused"
+CLOSED = "connection closed"
 DEADLINE_S = 120
 GRACE_IS_OVER = "Cancel 2 running task(s), timeout graceful shutdown exceeded"
 STOPPING = (503, "no_worker_ready")
@@ -51,11 +63,8 @@ def asked(
 ) -> Iterator[list[Future[Any]]]:
     """Requests that the server has accepted, each on a connection of its own."""
     body = {"video_path": str(folder / "clip.mp4"), "frame_interval": 10, **fields}
-    url = f"{server.url}/infer/objects"
-    with ThreadPoolExecutor(count) as threads:
-        sent = [
-            threads.submit(httpx.post, url, json=body, timeout=DEADLINE_S) for _ in range(count)
-        ]
+    with new_connections(server) as client, ThreadPoolExecutor(count) as threads:
+        sent = [threads.submit(client.post, "/infer/objects", json=body) for _ in range(count)]
         server.wait_until(
             lambda: server.metric("eioku_requests_in_progress") == count, "all are accepted"
         )
@@ -183,3 +192,109 @@ def test_children_that_are_stopped_or_hang_end_with_a_killed_front(folder: Path)
         assert arenas(server) == []
         answer = following.infer("objects", folder / "clip.mp4", model_name="slow-0.pt")
         assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("gated", ["decoder-0", "decoder-1", "worker-0", "cpu-worker", None])
+def test_a_stop_while_children_start(gated: str | None, folder: Path) -> None:
+    """One of them never becomes ready."""
+    gate = Gate(folder / f"{gated}-start")
+    server = Server("slow_to_stop", {**environ(folder), "FRAME_POOL_MB": "64", "DEVICES": "cpu"})
+    try:
+        server.wait_until(lambda: len(children(server)) >= MOST_CHILDREN, "all are started")
+        if gated is None:
+            server.wait_for("service ready")
+        with must_leave_nothing(server):
+            assert server.stop() == 0
+        assert errors(server) == []
+    finally:
+        server.close()
+        gate.close()
+
+
+def test_a_stop_at_any_moment_of_the_start(folder: Path, new_table: Callable[[str], Table]) -> None:
+    """From the first file in /dev/shm on; before, there is nothing to clean up."""
+    table = new_table("SIGTERM during the start")
+    for number in range(share(STARTS_SHARE, least=2)):
+        server = Server("slow_to_stop", {**environ(folder), "FRAME_POOL_MB": "64"})
+        try:
+            server.wait_until(partial(arenas, server), "the arena is created")
+            time.sleep(seeded("start", number).uniform(0, START_S))
+            with must_end(children(server)):
+                code = server.stop()
+            left = [*arenas(server), *errors(server)]
+            table.add(Outcome("SIGTERM", f"exit code {code}", str(left) if code or left else ""))
+        finally:
+            server.close()
+    table.check()
+
+
+def test_a_stop_while_a_model_is_downloaded(folder: Path, weights_dir: Path) -> None:
+    """The next start downloads it anew, and deletes what the first one left."""
+    with offered((weights_dir / "yolov8n-face.pt").read_bytes()) as download:
+        more = {"CHAOS_FACES_URL": download.url, "PRELOAD": "faces", "FRAME_POOL_MB": "64"}
+        server = Server("slow_to_stop", {**environ(folder), **more, "DEVICES": "cpu"})
+        try:
+            assert download.begun.wait(DEADLINE_S)
+            with must_leave_nothing(server):
+                assert server.stop() == 0
+        finally:
+            server.close()
+        assert len(list(folder.glob(".*.part"))) == 1
+        download.go_on.set()
+        with held_server(folder, **more) as following:
+            answer = following.infer("faces", folder / "clip.mp4")
+            assert answer.status_code == 200
+        assert list(folder.glob(".*.part")) == []
+
+
+def test_a_stop_under_load(folder: Path, new_table: Callable[[str], Table]) -> None:
+    """At a random moment; each request is answered, or was never accepted."""
+    table = new_table("SIGTERM under load")
+    for number in range(share(STOPS_SHARE, least=1)):
+        with held_server(folder, DEVICES="cpu,cpu") as server:
+            with (
+                new_connections(server) as client,
+                ThreadPoolExecutor(CLIENTS) as threads,
+                must_end(children(server)),
+            ):
+                ask = partial(ask_until_refused, client, folder)
+                clients = [threads.submit(ask) for _ in range(CLIENTS)]
+                try:
+                    server.wait_until(partial(busy, server), "clients are served")
+                    time.sleep(seeded("stop", number).uniform(0, START_S))
+                    server.process.send_signal(signal.SIGTERM)
+                    assert server.process.wait(DEADLINE_S) == 0
+                finally:
+                    server.process.kill()  # or the clients would go on
+            server.close()
+            accepted = {event["request_id"] for event in server.log if event["event"] == "request"}
+            for request_id, result in itertools.chain(*(client.result() for client in clients)):
+                lost = result == CLOSED and request_id in accepted
+                wrong = "" if result in ("200", REFUSED, CLOSED) and not lost else request_id
+                table.add(Outcome("SIGTERM", result, wrong))
+            assert arenas(server) == []
+            assert errors(server) == []
+    table.check(least=2 * CLIENTS)
+
+
+def busy(server: Server) -> bool:
+    """Whether several clients have a request in progress."""
+    return server.metric("eioku_requests_in_progress") >= CLIENTS / 2
+
+
+def ask_until_refused(client: httpx.Client, folder: Path) -> list[tuple[str, str]]:
+    """Send one request after the other; return the id and the result of each."""
+    results: list[tuple[str, str]] = []
+    body = {"video_path": str(folder / "clip.mp4"), "model_name": "slow-20.pt"}
+    while not results or results[-1][1] == "200":
+        request_id = uuid.uuid4().hex
+        headers = {"X-Request-ID": request_id}
+        try:
+            answer = client.post("/infer/objects", json=body, headers=headers)
+            result = str(answer.status_code)
+        except httpx.ConnectError:
+            result = REFUSED
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            result = CLOSED
+        results.append((request_id, result))
+    return results

@@ -86,7 +86,7 @@ class Server:
         lines = self.client.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(line_start))
 
-    def wait_until(self, reached: Callable[[], bool], what: str) -> None:
+    def wait_until(self, reached: Callable[[], object], what: str) -> None:
         """Ask again and again until a state is reached that the log does not tell of."""
         end = time.monotonic() + STATE_DEADLINE_S
         while not reached():
