@@ -45,7 +45,8 @@ def _shm_mappings(process: Path) -> float:
 QUANTITIES = (
     Quantity("memory (MB)", 16.0, _memory_mb),
     Quantity("open files", 4.0, lambda process: len(os.listdir(process / "fd"))),
-    Quantity("threads", 2.0, lambda process: len(os.listdir(process / "task"))),
+    # Thread pools of the front start up to 10 threads, one by one, whenever none is free.
+    Quantity("threads", 6.0, lambda process: len(os.listdir(process / "task"))),
     Quantity("mappings of /dev/shm", 0.5, _shm_mappings),
 )
 
