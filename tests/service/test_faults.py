@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from payload import payload
+from processes import arenas, semaphores
 from running import ROOT, Server, running
 
 from bench.clips.generate import make_small
@@ -111,15 +112,10 @@ def test_a_frame_that_never_fits_costs_the_worker_not_the_service(
     assert server.infer("objects", media / "clip.mp4", model_name="slow-1.pt").status_code == 200
 
 
-def ours() -> set[Path]:
-    """What fronts and their queues have in /dev/shm."""
-    return {*SHM.glob("eioku-*"), *SHM.glob("sem.mp-*")}
-
-
 def test_sigterm_finishes_what_is_in_flight_and_leaves_nothing(media: Path) -> None:
-    before = ours()
     with fake_server(media) as server:
-        assert ours() > before
+        left = [*arenas(server), *semaphores(server)]
+        assert len(left) > len(arenas(server)) == 1
         answers: list[httpx.Response] = []
         asked = threading.Thread(
             target=lambda: answers.append(
@@ -132,7 +128,7 @@ def test_sigterm_finishes_what_is_in_flight_and_leaves_nothing(media: Path) -> N
         assert server.stop() == 0
         asked.join(60)
         assert answers[0].status_code == 200
-        assert ours() <= before
+        assert not any(path.exists() for path in left)
 
 
 def test_what_a_killed_front_leaves_is_swept_by_the_next(media: Path) -> None:
