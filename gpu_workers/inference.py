@@ -10,7 +10,7 @@ from gpu_workers.device_errors import EXIT_CODE, Fault, fault_of
 from gpu_workers.device_memory import empty_caches
 from gpu_workers.model import Model
 from ipc.arena import ArenaView
-from ipc.messages import Frames, Subject
+from ipc.subjects import Frames, Subject
 
 log = logging.getLogger(__name__)
 

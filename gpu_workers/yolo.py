@@ -24,8 +24,8 @@ from gpu_workers.cpu_threads import each_alone
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.arena import Pixels
-from ipc.messages import FrameRef
 from ipc.results import BBox, Detection
+from ipc.subjects import FrameRef
 
 # Defaults of predict().
 IOU_THRESHOLD = 0.7

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipc import malloc
-from ipc.messages import AudioRef, FrameRef
+from ipc.subjects import AudioRef, FrameRef
 
 SHM = Path("/dev/shm")
 PREFIX = "eioku-"

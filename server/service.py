@@ -22,8 +22,9 @@ from server.analysis.response_builder import CombinedResponse
 from server.children import child_specs
 from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher
+from server.children.incarnation import ChildSpec
 from server.children.readiness import Readiness
-from server.children.supervisor import Child, ChildSpec
+from server.children.supervisor import Child
 from server.children.waiting_line import Line
 from server.errors import Problem, ProblemDocument
 from server.frame_pool.pool import FramePool

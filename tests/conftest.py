@@ -18,7 +18,7 @@ from only_gpu_skips import (  # noqa: F401
 )
 
 from ipc.arena import Arena, ArenaView
-from ipc.messages import FrameRef, Frames
+from ipc.subjects import FrameRef, Frames
 
 WEIGHTS = ROOT / ".cache" / "standins"
 

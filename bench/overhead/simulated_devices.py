@@ -17,8 +17,9 @@ from gpu_workers import worker
 from ipc.arena import ArenaView, Pixels
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
-from ipc.messages import Frames, ModelInfo
+from ipc.messages import ModelInfo
 from ipc.results import BBox, Detection
+from ipc.subjects import Frames
 
 
 def main(endpoint: Endpoint[Any], config: WorkerConfig) -> None:

@@ -9,8 +9,9 @@ from gpu_workers.model import Runtime
 from gpu_workers.model_info import model_info
 from gpu_workers.yolo import LIBRARIES, Boxes, Yolo, detections
 from ipc.arena import ArenaView
-from ipc.messages import Frames, ModelInfo
+from ipc.messages import ModelInfo
 from ipc.results import Detection
+from ipc.subjects import Frames
 
 # The longer side of the network's input, in pixels. The checkpoints are trained at 640.
 INPUT_SIZES = {"fast": 480, "balanced": 640, "high_quality": 960}

@@ -14,8 +14,8 @@ import numpy as np
 from gpu_workers.model import Runtime
 from gpu_workers.ocr.reading import Engine, Reading
 from ipc.arena import ArenaView
-from ipc.messages import FrameRef, Frames
 from ipc.results import Point, TextDetection
+from ipc.subjects import FrameRef, Frames
 
 ENGINES = {"easyocr": "gpu_workers.ocr.easy", "rapidocr": "gpu_workers.ocr.rapid"}
 

@@ -16,8 +16,9 @@ from gpu_workers.model_info import model_info
 from gpu_workers.tensors import read_tensors
 from gpu_workers.weights.errors import ModelUnavailable
 from ipc.arena import ArenaView, Pixels
-from ipc.messages import Frames, ModelInfo
+from ipc.messages import ModelInfo
 from ipc.results import Classification, Prediction
+from ipc.subjects import Frames
 
 NETWORK = "resnet18_places365.pth.tar"
 CATEGORIES = "categories_places365.txt"

@@ -17,8 +17,9 @@ from scenedetect.detector import FlashFilter
 from gpu_workers.model import Runtime
 from gpu_workers.model_info import model_info
 from ipc.arena import ArenaView, Pixels
-from ipc.messages import Frames, Gathered, ModelInfo
+from ipc.messages import ModelInfo
 from ipc.results import Changes, Scene, Scenes, Timeline
+from ipc.subjects import Frames, Gathered
 
 # A threshold of 0.4 is ContentDetector's default of 27.
 SCORE_PER_THRESHOLD = 67.5

@@ -30,7 +30,7 @@ from gpu_workers.speech.whole_transcription import read_next
 from gpu_workers.speech.window_progress import Progress
 from gpu_workers.tensors import only_tensors
 from ipc.arena import ArenaView
-from ipc.messages import Audio, ModelInfo
+from ipc.messages import ModelInfo
 from ipc.results import Segment, Word
 from ipc.speech import (
     FindLoudest,
@@ -48,6 +48,7 @@ from ipc.speech import (
     WindowRead,
     WindowsRead,
 )
+from ipc.subjects import Audio
 
 FULL_SCALE = 32_768.0  # as in `whisper.load_audio`
 

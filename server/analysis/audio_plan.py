@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ipc.arena import SAMPLE_RATE
-from ipc.messages import Audio, AudioRef, MediaRange
+from ipc.messages import MediaRange
+from ipc.subjects import Audio, AudioRef
 from server.analysis.planner import CHUNKS_IN_POOL
 from server.errors import Problem
 from server.settings import MB, Settings

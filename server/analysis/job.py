@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages import Audio, ModelInfo, Subject, TaskSpec
+from ipc.messages import ModelInfo, TaskSpec
+from ipc.subjects import Audio, Subject
 from server.analysis.events import Emit, Partial, Progress
 from server.children.dispatcher import Dispatcher, Outcome, Route
 from server.errors import Problem

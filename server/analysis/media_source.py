@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from ipc.files import FileRef
-from ipc.messages import AudioRef, Target
+from ipc.messages import Target
+from ipc.subjects import AudioRef
 from server.analysis.audio_plan import SAMPLE_BYTES, Section
 from server.analysis.decode_windows import Sized, Window
 from server.children.decoder_client import DecoderClient

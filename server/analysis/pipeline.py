@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ipc.messages import FrameRef, Frames, Gathered, MediaRange, VideoInfo
+from ipc.messages import MediaRange, VideoInfo
+from ipc.subjects import FrameRef, Frames, Gathered
 from server.analysis.audio_plan import AudioPlan
 from server.analysis.decode_windows import Sized, windows
 from server.analysis.events import Stream

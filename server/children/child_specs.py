@@ -10,7 +10,7 @@ from ipc.config import DecoderConfig, WorkerConfig
 from ipc.messages import TaskSpec
 from ipc.sandbox import Limits
 from server.children import deadlines
-from server.children.supervisor import ChildSpec
+from server.children.incarnation import ChildSpec
 from server.settings import MB, Settings
 from server.tasks.registry import AnyTask, installed
 from server.tasks.task import RunsOn

@@ -7,7 +7,7 @@ child starts to work on it. No deadline depends on a client's timeout: no client
 from __future__ import annotations
 
 from ipc.files import FileRef
-from ipc.messages import Gathered, Subject
+from ipc.subjects import Gathered, Subject
 
 READY_S = 90.0
 READY_WITH_PRELOAD_S = 1800.0  # models may have to be downloaded

@@ -10,18 +10,8 @@ from dataclasses import dataclass
 import msgspec
 
 from ipc import logs
-from ipc.messages import (
-    Failed,
-    Frames,
-    FromChild,
-    Infer,
-    Inferred,
-    Load,
-    Loaded,
-    ModelInfo,
-    Subject,
-    TaskSpec,
-)
+from ipc.messages import Failed, FromChild, Infer, Inferred, Load, Loaded, ModelInfo, TaskSpec
+from ipc.subjects import Frames, Subject
 from server.children import deadlines
 from server.children.flights import ChildDied
 from server.children.supervisor import HOPELESS_STARTS, Child

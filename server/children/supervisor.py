@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 import msgspec
 
-from ipc import child as child_process
-from ipc.channel import SPAWN, Channel
 from ipc.messages import (
     Crashed,
     FromChild,
@@ -25,9 +21,9 @@ from ipc.messages import (
     Resident,
     Stop,
 )
-from ipc.sandbox import Limits
 from server.children import deadlines
 from server.children.flights import Flights
+from server.children.incarnation import ChildSpec, Incarnation, start
 from server.frame_pool.pool import Lease
 
 HOPELESS_STARTS = 3  # consecutive failed starts, after which requests stop waiting for a child
@@ -37,35 +33,6 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ChildSpec:
-    """How to start a child: `entry` is "module:function", `capacity` the size of its queue.
-
-    With `limits` it runs in a sandbox.
-    """
-
-    name: str
-    device: str
-    entry: str
-    config: object
-    capacity: int
-    ready_deadline_s: float = deadlines.READY_S
-    limits: Limits | None = None
-
-
-@dataclass
-class _Incarnation:
-    """One process of a child, with its own channel; `leaving` is why it ends of its own accord."""
-
-    process: Any
-    channel: Channel
-    crash: str = ""
-    leaving: str | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    last_sign: float = field(default_factory=lambda: monotonic())
 
 
 class Child:
@@ -93,7 +60,7 @@ class Child:
         self._log_level = log_level
         self._changed = changed
         self._flights = Flights()
-        self._incarnation: _Incarnation | None = None
+        self._incarnation: Incarnation | None = None
         self._stopping = asyncio.Event()
         self._early_deaths = 0
 
@@ -181,9 +148,11 @@ class Child:
         """Run one process from start to death; return the reason, and whether it left by itself."""
         self._set_state("starting")
         try:
-            incarnation = self._incarnation = self._spawn()
+            incarnation = start(self.spec, self._log_level, self._receive)
         except OSError as error:
             return f"it could not be started: {error}", False
+        self._incarnation = incarnation
+        self.pid = incarnation.process.pid
         try:
             reason = await self._watch(incarnation)
         finally:
@@ -197,32 +166,7 @@ class Child:
             return incarnation.leaving, True
         return f"{incarnation.crash or reason} (exit code {incarnation.process.exitcode})", False
 
-    def _spawn(self) -> _Incarnation:
-        channel = Channel(self.spec.capacity)
-        process = SPAWN.Process(
-            target=child_process.run,
-            name=self.spec.name,
-            args=(
-                self.spec.entry,
-                self.spec.name,
-                self._log_level,
-                channel.endpoint(),
-                self.spec.config,
-                self.spec.limits,
-            ),
-            daemon=True,
-        )
-        process.start()
-        channel.started()
-        self.pid = process.pid
-        incarnation = _Incarnation(process, channel)
-        listener = threading.Thread(
-            target=self._listen, args=(incarnation, asyncio.get_running_loop()), daemon=True
-        )
-        listener.start()
-        return incarnation
-
-    async def _watch(self, incarnation: _Incarnation) -> str:
+    async def _watch(self, incarnation: Incarnation) -> str:
         """Wait until the process dies or misses a deadline; return the reason."""
         ready_deadline = monotonic() + self.spec.ready_deadline_s
         while not await _wait(incarnation.ended, WATCH_INTERVAL_S):
@@ -238,17 +182,7 @@ class Child:
                 return "a request missed its deadline"
         return "the process ended"
 
-    def _listen(self, incarnation: _Incarnation, loop: asyncio.AbstractEventLoop) -> None:
-        """In a separate thread: pass replies to the event loop until the process dies."""
-        while True:
-            try:
-                message = incarnation.channel.receive()
-            except EOFError:
-                loop.call_soon_threadsafe(incarnation.ended.set)
-                return
-            loop.call_soon_threadsafe(self._receive, incarnation, message)
-
-    def _receive(self, incarnation: _Incarnation, message: FromChild) -> None:
+    def _receive(self, incarnation: Incarnation, message: FromChild) -> None:
         if incarnation is not self._incarnation:
             return  # it was given up already
         incarnation.last_sign = monotonic()
@@ -287,7 +221,7 @@ class Child:
         if reply.cancelled() and self._incarnation and self._flights.queued(message_id):
             self._incarnation.channel.cancel(message_id)
 
-    def _bury(self, incarnation: _Incarnation) -> None:
+    def _bury(self, incarnation: Incarnation) -> None:
         """After the death of the process: release its slots, and fail its requests."""
         self._incarnation = None
         self.resident = {}

@@ -20,11 +20,9 @@ from ipc.config import DecoderConfig
 from ipc.files import FileChanged, FileRef, Identity
 from ipc.messages import (
     AudioDecoded,
-    AudioRef,
     Decode,
     DecodeAudio,
     Decoded,
-    FrameRef,
     FromChild,
     Probe,
     Probed,
@@ -32,6 +30,7 @@ from ipc.messages import (
     Target,
     ToDecoder,
 )
+from ipc.subjects import AudioRef, FrameRef
 from server.decoding.audio import read_audio
 from server.decoding.containers import THREADS, is_read_error
 from server.decoding.media_index import longest_lead_in

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from ipc.arena import slot_bytes
-from ipc.messages import AudioRef, FrameRef
+from ipc.subjects import AudioRef, FrameRef
 from server.frame_pool.extents import Extents, Slot
 
 Content = FrameRef | AudioRef | None

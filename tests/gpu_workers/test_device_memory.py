@@ -12,6 +12,7 @@ from torch import nn
 
 from gpu_workers.device_memory import model_bytes
 from gpu_workers.model import Runtime
+from gpu_workers.ocr import easy
 from gpu_workers.speech.voice_activity import VoiceDetector
 from gpu_workers.tasks import objects, ocr, places, transcribe
 from gpu_workers.weights.store import WeightsStore
@@ -52,7 +53,7 @@ def test_code_and_text_take_nothing() -> None:
     ("module", "spec", "files"),
     [
         (objects, objects.Spec("yolov8n.pt", 0.5, "balanced"), ["yolov8n.pt"]),
-        (ocr, ocr.Spec(("en",)), [ocr.DETECTOR, "english_g2.pth"]),
+        (ocr, ocr.Spec(("en",)), [easy.DETECTOR, "english_g2.pth"]),
         (places, places.Spec(5), [places.NETWORK]),
         (transcribe, transcribe.Spec("tiny.pt", None), ["tiny.pt"]),
     ],

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gpu_workers.inference import _halves, apply
-from ipc.messages import FrameRef, Frames, ModelInfo
+from ipc.messages import ModelInfo
+from ipc.subjects import FrameRef, Frames
 
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 NO_MEMORY = [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError(CUBLAS), MemoryError()]

@@ -61,7 +61,7 @@ def test_files_that_come_and_go(tmp_path: Path) -> None:
     watched = Watched(WeightsStore(tmp_path), OBJECTS, PLACES)
     watched.watch.start()
     assert set(watched.next().values()) == {UNKNOWN}
-    missing = {"yolov8n.pt": "missing", NETWORK: "missing", LIST: "missing"}
+    missing = {"yolov8n.pt": "missing", NETWORK: "missing", LIST: "ready"}
     assert watched.next() == missing
     (tmp_path / "yolov8n.pt").touch()
     assert watched.next() == {**missing, "yolov8n.pt": "ready"}

@@ -14,7 +14,7 @@ import pytest
 
 from ipc import malloc
 from ipc.arena import SHM, Arena, ArenaView, sweep
-from ipc.messages import AudioRef, FrameRef
+from ipc.subjects import AudioRef, FrameRef
 
 
 def test_what_one_process_writes_another_reads() -> None:

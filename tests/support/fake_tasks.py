@@ -22,8 +22,9 @@ from gpu_workers import worker
 from ipc.arena import ArenaView
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
-from ipc.messages import Frames, ModelInfo
+from ipc.messages import ModelInfo
 from ipc.results import BBox, Detection
+from ipc.subjects import Frames
 
 FOLDER = Path(os.environ.get("EIOKU_TEST_FOLDER", "/nowhere"))
 

@@ -23,7 +23,8 @@ from held_tasks import SECRET
 from ipc.channel import Endpoint
 from ipc.child import TaskError
 from ipc.config import DecoderConfig
-from ipc.messages import FrameRef, Target
+from ipc.messages import Target
+from ipc.subjects import FrameRef
 from server.decoding import decoder_process
 from server.decoding.open_file import OpenFile
 from server.decoding.upright_rgb import Picture

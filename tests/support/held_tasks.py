@@ -20,8 +20,8 @@ from gates import pass_gate
 from gpu_workers import worker
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
-from ipc.messages import Frames
 from ipc.results import Detection
+from ipc.subjects import Frames
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from fake_tasks import Fake, Spec
 from gpu_workers import worker
 from ipc.channel import Endpoint
 from ipc.config import WorkerConfig
-from ipc.messages import Frames
 from ipc.results import Detection
+from ipc.subjects import Frames
 
 __all__ = ["Spec", "load", "main"]
 

@@ -13,9 +13,9 @@ from gpu_workers.inference import run
 from gpu_workers.speech.packing import WINDOW_SAMPLES, Window, pack
 from gpu_workers.speech.voice_activity import VoiceDetector
 from gpu_workers.tasks import transcribe
-from ipc.messages import AudioRef
 from ipc.results import Segment
 from ipc.speech import Region
+from ipc.subjects import AudioRef
 from server.analysis.audio_plan import AudioPlan
 from server.tasks.registry import installed
 from server.tasks.transcribe import TranscribeOptions

@@ -10,7 +10,8 @@ from eioku_sharpness.results import FrameQuality
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.model_info import model_info
 from ipc.arena import ArenaView, Pixels
-from ipc.messages import Frames, ModelInfo
+from ipc.messages import ModelInfo
+from ipc.subjects import Frames
 
 
 class Spec(msgspec.Struct, frozen=True):

@@ -17,8 +17,8 @@ from gpu_workers.ocr.detector import Page, TextBoxes
 from gpu_workers.tasks import ocr
 from gpu_workers.tasks.ocr import Ocr
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames
 from ipc.results import TextDetection
+from ipc.subjects import Frames
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

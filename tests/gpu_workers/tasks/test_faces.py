@@ -20,8 +20,8 @@ from gpu_workers.tasks.faces import Faces
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.standins.yolo import calibrate_batch_norm
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames
 from ipc.results import Detection
+from ipc.subjects import Frames
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

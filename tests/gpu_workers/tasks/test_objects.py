@@ -19,8 +19,8 @@ from gpu_workers.tasks import objects
 from gpu_workers.tasks.objects import INPUT_SIZES, Objects
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames
 from ipc.results import Detection
+from ipc.subjects import Frames
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

@@ -21,8 +21,8 @@ from gpu_workers.tasks.places import Places
 from gpu_workers.weights.catalogue import PACKAGE
 from gpu_workers.weights.errors import ModelUnavailable
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Frames
 from ipc.results import Classification
+from ipc.subjects import Frames
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

@@ -23,8 +23,8 @@ from gpu_workers.model import Runtime
 from gpu_workers.tasks import scenes
 from gpu_workers.tasks.scenes import SceneDetector
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import FrameRef, Frames, Gathered
 from ipc.results import Changes, Scene, Scenes, Timeline
+from ipc.subjects import FrameRef, Frames, Gathered
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore

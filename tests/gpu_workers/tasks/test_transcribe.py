@@ -21,8 +21,8 @@ from gpu_workers.speech.window_progress import Progress
 from gpu_workers.tasks import transcribe
 from gpu_workers.tasks.transcribe import Transcribe
 from gpu_workers.weights.store import WeightsStore
-from ipc.messages import Audio
 from ipc.results import Segment
+from ipc.subjects import Audio
 from server.tasks import transcribe_steps
 from server.tasks.transcribe import TranscribeOptions
 

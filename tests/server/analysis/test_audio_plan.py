@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ipc.messages import AudioRef, MediaRange
+from ipc.messages import MediaRange
+from ipc.subjects import AudioRef
 from server.analysis.audio_plan import AudioPlan, plan_audio
 from server.errors import Problem
 from server.settings import MB, from_environ

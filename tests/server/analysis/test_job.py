@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ipc.messages import Audio, AudioRef, ModelInfo, Subject, TaskSpec
+from ipc.messages import ModelInfo, TaskSpec
 from ipc.results import Segment
+from ipc.subjects import Audio, AudioRef, Subject
 from server.analysis.events import Event, Partial, Progress
 from server.analysis.job import Batches, Job
 from server.children.dispatcher import Outcome, Route

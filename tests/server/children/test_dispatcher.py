@@ -10,7 +10,8 @@ import pytest
 
 from ipc.messages import Load, Loaded, ModelInfo, Resident, TaskSpec
 from server.children.dispatcher import LOAD_COST_S, Dispatcher, Route
-from server.children.supervisor import Child, ChildSpec
+from server.children.incarnation import ChildSpec
+from server.children.supervisor import Child
 from server.children.waiting_line import Line
 from server.metrics import Metrics
 

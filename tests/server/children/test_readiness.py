@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from server.children.incarnation import ChildSpec
 from server.children.readiness import Readiness
-from server.children.supervisor import Child, ChildSpec
+from server.children.supervisor import Child
 
 NEEDED = {"objects": frozenset({"worker-0", "worker-1"}), "scenes": frozenset({"cpu-worker"})}
 DEVICES = {"worker-0": "cuda:0", "worker-1": "cuda:1", "cpu-worker": "cpu", "decoder-0": "cpu"}

@@ -13,7 +13,8 @@ from ipc.files import FileRef
 from ipc.messages import Probe, Probed
 from server.children import flights, supervisor
 from server.children.flights import ChildDied
-from server.children.supervisor import Child, ChildSpec
+from server.children.incarnation import ChildSpec
+from server.children.supervisor import Child
 
 NULL = os.open(os.devnull, os.O_RDONLY)  # what a message's file is does not matter here
 Script = Callable[[Child, Path], Awaitable[None]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipc.messages import FrameRef
+from ipc.subjects import FrameRef
 from server.frame_pool.extents import Extents, Slot
 from server.frame_pool.pool import Entry, FramePool, Lease, TooLarge, Want
 
