@@ -90,6 +90,7 @@ def test_a_request_whose_decoder_is_killed_is_tried_again(server: Server, media:
         assert asked.is_alive()
     os.kill(pid, signal.SIGKILL)
     asked.join(60)
+    assert answers[0].status_code == 200, answers[0].text
     assert payload(answers[0].json()) == payload(calm)
     assert server.metric("eioku_decoder_restarts_total") == 1
 
