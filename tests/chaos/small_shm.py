@@ -42,7 +42,7 @@ class SmallShm:
     """What others do with the /dev/shm of a running server."""
 
     def __init__(self, server: Server, pretended: Path) -> None:
-        self._folder = Path(f"/proc/{server.process.pid}/root/dev/shm")
+        self._folder = Path("/proc", str(server.process.pid), "root", "dev", "shm")
         if not permitted():
             self._folder = pretended
 
