@@ -9,7 +9,6 @@ from contextlib import aclosing
 
 from prometheus_client.core import Metric
 
-from ipc import logs
 from ipc.arena import Arena
 from server import metrics
 from server.analysis import events
@@ -94,7 +93,7 @@ class Service:
 
     async def events(self, request: Request) -> AsyncGenerator[Event, None]:
         """Yield the events of the request; raises Problem if it fails as a whole."""
-        with self.admission.admit(logs.request_id.get() or ""):
+        with self.admission.admit(request.recurrence_key):
             stream = Stream()
             async with aclosing(stream.events(self._run(request, stream))) as emitted:
                 async for event in emitted:

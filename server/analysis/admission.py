@@ -23,7 +23,7 @@ EARLY_S = 0.1  # what counts as returned in time
 class Admission:
     """Counts admitted requests; refuses more than `most`, with a time at which to return.
 
-    A request that returns at its time, under the same id, takes precedence: there may be a quarter
+    A request that returns at its time, under the same key, takes precedence: there may be a quarter
     more for it, and one more for each time that it was refused again. So it is accepted after few
     tries, whatever others do.
     """
@@ -36,10 +36,10 @@ class Admission:
         self._promises = Promises(now)
 
     @contextmanager
-    def admit(self, request_id: str) -> Iterator[None]:
+    def admit(self, key: str) -> Iterator[None]:
         """Admit a request for the duration of the block; raises Problem (overloaded)."""
-        self.check(request_id)
-        self._promises.keep(request_id)
+        self.check(key)
+        self._promises.keep(key)
         if self.admitted == 0:
             self._pace.resume()
         self.admitted += 1
@@ -49,21 +49,20 @@ class Admission:
             self.admitted -= 1
             self._pace.ended()
 
-    def check(self, request_id: str) -> None:
+    def check(self, key: str) -> None:
         """Raise Problem (overloaded) if the request would be refused now."""
-        promise = self._promises.of(request_id)
+        promise = self._promises.of(key)
         in_time = promise is not None and promise.time_s <= self._now() + EARLY_S
         refusals = promise.refusals if promise and in_time else 0
         more = min(refusals, MOST_QUARTERS) * (self._most // 4 + SPARE)
         if self.admitted < self._most + more:
             return
         if promise is None or in_time:
-            promise = self._promises.make(request_id, refusals + 1, self._wait_s(refusals + 1))
+            promise = self._promises.make(key, refusals + 1, self._wait_s(refusals + 1))
         raise Problem(
             "overloaded",
             f"{self.admitted} requests are running or waiting, the limit of this service "
-            "(MAX_QUEUED_REQUESTS). Try again after the time in Retry-After, with the same "
-            "X-Request-ID.",
+            "(MAX_QUEUED_REQUESTS). Try again after the time in Retry-After.",
             retry_after_s=max(1, math.ceil(promise.time_s - self._now() - EARLY_S)),
         )
 

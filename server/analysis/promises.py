@@ -22,7 +22,7 @@ class Promise:
 
 
 class Promises:
-    """Promises by request id; those not kept within `LATE_S` are forgotten.
+    """Promises by the key of a request; those not kept within `LATE_S` are forgotten.
 
     Many clients do not return. So the share of kept promises is measured: otherwise, the line of
     those that wait would seem ever longer.
@@ -42,35 +42,35 @@ class Promises:
         rest = sum(count for number, count in self._counts.items() if number >= max(2, refusals))
         return self._kept * first + rest
 
-    def of(self, request_id: str) -> Promise | None:
+    def of(self, key: str) -> Promise | None:
         """What the request was promised."""
         self._forget()
-        return self._promises.get(request_id)
+        return self._promises.get(key)
 
-    def make(self, request_id: str, refusals: int, wait_s: float) -> Promise:
+    def make(self, key: str, refusals: int, wait_s: float) -> Promise:
         """Promise a time; at most `MOST_PROMISES` are remembered."""
         promise = Promise(self._now() + wait_s, refusals)
-        self._pop(request_id)
+        self._pop(key)
         if len(self._promises) < MOST_PROMISES:
-            self._promises[request_id] = promise
+            self._promises[key] = promise
             self._counts[refusals] += 1
-            heapq.heappush(self._in_order, (promise, request_id))
+            heapq.heappush(self._in_order, (promise, key))
         return promise
 
-    def keep(self, request_id: str) -> None:
+    def keep(self, key: str) -> None:
         """The request has returned and is admitted."""
-        if self._pop(request_id):
+        if self._pop(key):
             self._learn(1.0)
 
     def _forget(self) -> None:
         while self._in_order and self._in_order[0][0].time_s < self._now() - LATE_S:
-            promise, request_id = heapq.heappop(self._in_order)
-            if self._promises.get(request_id) is promise:
-                self._pop(request_id)
+            promise, key = heapq.heappop(self._in_order)
+            if self._promises.get(key) is promise:
+                self._pop(key)
                 self._learn(0.0)
 
-    def _pop(self, request_id: str) -> bool:
-        promise = self._promises.pop(request_id, None)
+    def _pop(self, key: str) -> bool:
+        promise = self._promises.pop(key, None)
         if promise is not None:
             self._counts[promise.refusals] -= 1
         return promise is not None

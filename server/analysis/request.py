@@ -34,7 +34,8 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Request:
     """The tasks to run on one file, whether it was named or uploaded.
 
-    `refused` has the tasks whose fields are invalid.
+    `refused` has the tasks whose fields are invalid. `recurrence_key` is the same if the request is
+    sent again after a refusal.
     """
 
     file: FileRef
@@ -42,3 +43,4 @@ class Request:
     tasks: Mapping[str, Options]
     refused: Mapping[str, Problem]
     timeout_s: float
+    recurrence_key: str

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ipc import logs
 from ipc.files import FileRef
 from server.analysis.request import Request
 from server.errors import FieldError, Problem
@@ -21,6 +20,7 @@ from server.http import openapi, request_parsing
 from server.http.allowed_paths import opened
 from server.http.client_disconnect import read_within, until_hangup
 from server.http.health import health
+from server.http.recurrence import recurrence_key
 from server.http.rendering import render
 from server.http.streaming import EventStream, stream_format
 from server.http.uploads import received
@@ -37,6 +37,7 @@ class Body:
     """The JSON of a request, and the path of the uploaded file, if any."""
 
     json: bytes
+    recurrence_key: str
     file: FileRef | None = None
 
 
@@ -87,22 +88,23 @@ def _parsed(request: HttpRequest, name: str | None, body: Body) -> Iterator[Requ
         raise Problem("not_found", f"There is no task {name!r}; known are {known}.")
     timeout_s = _timeout_s(request, settings.request_timeout_s)
     if body.file is not None:
-        yield Request(body.file, video, tasks, refused, timeout_s)
+        yield Request(body.file, video, tasks, refused, timeout_s, body.recurrence_key)
     else:
         with opened(video.video_path, settings.media_roots) as file:
-            yield Request(file, video, tasks, refused, timeout_s)
+            yield Request(file, video, tasks, refused, timeout_s, body.recurrence_key)
 
 
 @asynccontextmanager
 async def _body(request: HttpRequest, service: Service) -> AsyncIterator[Body]:
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type == MULTIPART:
-        service.admission.check(logs.request_id.get() or "")  # before a large body is stored
+        service.admission.check(recurrence_key(request))  # before a large body is stored
         async with received(request, service.settings.max_upload_mb * MB) as upload:
             service.hashes.remember(upload.file, upload.input_hash)
-            yield Body(upload.request, upload.file)
+            yield Body(upload.request, recurrence_key(request), upload.file)
     elif content_type in ("application/json", ""):
-        yield Body(await _json(request))
+        json = await _json(request)
+        yield Body(json, recurrence_key(request, json))
     else:
         raise Problem(
             "unsupported_media_type",

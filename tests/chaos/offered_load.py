@@ -21,9 +21,10 @@ REFUSED = "429"
 
 @dataclass
 class Clients:
-    """All send the same request; `timeout_s` is their own deadline.
+    """All send the same request, each with a `task_id` of its own, by which it is recognised.
 
-    `refusals` are the times in Retry-After, `tries` how often each polite request was sent.
+    `timeout_s` is their own deadline. `refusals` are the times in Retry-After, `tries` how often
+    each polite request was sent.
     """
 
     server: Server
@@ -35,7 +36,7 @@ class Clients:
 
     def __post_init__(self) -> None:
         self._numbers = count()
-        self._body = json.dumps({"video_path": str(self.clip), **self.fields}).encode()
+        self._request = {"video_path": str(self.clip), **self.fields}
 
     async def at_capacity(self, concurrency: int, seconds: float) -> list[Sample]:
         """As many requests as the service can answer."""
@@ -59,18 +60,18 @@ class Clients:
     async def _ask_politely(self, delay_s: float) -> None:
         """Send a request until it is not refused, each time when Retry-After says."""
         await asyncio.sleep(delay_s)
-        request_id = f"polite-{next(self._numbers)}"
+        task_id = f"polite-{next(self._numbers)}"
         for tries in count(1):
-            status, headers = await self._send(request_id)
+            status, headers = await self._send(task_id)
             if status != 429:
                 assert status == 200
                 self.tries.append(tries)
                 return
             await asyncio.sleep(int(headers["retry-after"]))
 
-    async def _answer(self, request_id: str) -> Answer:
+    async def _answer(self, task_id: str) -> Answer:
         try:
-            status, headers = await asyncio.wait_for(self._send(request_id), self.timeout_s)
+            status, headers = await asyncio.wait_for(self._send(task_id), self.timeout_s)
         except asyncio.TimeoutError:
             return Answer(LOST)
         except OSError as error:
@@ -79,11 +80,12 @@ class Clients:
             self.refusals.append(int(headers["retry-after"]))
         return Answer(OK if status == 200 else str(status))
 
-    async def _send(self, request_id: str) -> tuple[int, dict[str, str]]:
+    async def _send(self, task_id: str) -> tuple[int, dict[str, str]]:
         """The status and the headers; on a connection of its own, as a client of its own has."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
-        lines = [f"X-Request-ID: {request_id}", f"X-Request-Timeout: {self.timeout_s}"]
-        writer.write(post(self._body, "Content-Type: application/json", *lines))
+        body = json.dumps({**self._request, "task_id": task_id}).encode()
+        lines = ["Content-Type: application/json", f"X-Request-Timeout: {self.timeout_s}"]
+        writer.write(post(body, *lines))
         answer = (await reader.read(-1)).decode()
         writer.close()
         first, *rest = answer.split("\r\n\r\n", 1)[0].split("\r\n")

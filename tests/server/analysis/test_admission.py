@@ -31,10 +31,10 @@ class Service:
         self._devices = asyncio.Semaphore(AT_ONCE)
         self._random = random.Random(1)
 
-    async def ask(self, request_id: str) -> int | None:
+    async def ask(self, key: str) -> int | None:
         """Ask once; return the Retry-After of a refusal."""
         try:
-            with self.admission.admit(request_id):
+            with self.admission.admit(key):
                 async with self._devices:
                     await asyncio.sleep(SERVICE_S * self._random.uniform(0.5, 1.5))
                 self.ends.append(self.loop.time())
@@ -42,10 +42,10 @@ class Service:
             return int(problem.headers["Retry-After"])
         return None
 
-    async def ask_politely(self, request_id: str) -> int:
+    async def ask_politely(self, key: str) -> int:
         """Ask until accepted, at the times that the service names; return the number of tries."""
         tries = 1
-        while (retry_after_s := await self.ask(request_id)) is not None:
+        while (retry_after_s := await self.ask(key)) is not None:
             await asyncio.sleep(retry_after_s)
             tries += 1
         return tries
@@ -56,11 +56,11 @@ class Service:
         others: list[asyncio.Future[int | None]] = []
         end = self.loop.time() + FLOOD_S
         while self.loop.time() < end:
-            request_id = f"request-{len(clients) + len(others)}"
+            key = f"request-{len(clients) + len(others)}"
             if self._random.random() < polite:
-                clients.append(asyncio.ensure_future(self.ask_politely(request_id)))
+                clients.append(asyncio.ensure_future(self.ask_politely(key)))
             else:
-                others.append(asyncio.ensure_future(self.ask(request_id)))
+                others.append(asyncio.ensure_future(self.ask(key)))
             await asyncio.sleep(self._random.expovariate(FACTOR * CAPACITY))
         tries = await asyncio.gather(*clients)
         await asyncio.gather(*others)
@@ -95,17 +95,17 @@ class Clock:
         self.admission = Admission(most, lambda: self.now_s)
         self._admitted: list[ExitStack] = []
 
-    def start(self, request_id: str = "another") -> ExitStack:
+    def start(self, key: str = "another") -> ExitStack:
         """Admit a request; closing it ends the request."""
         admitted = ExitStack()
-        admitted.enter_context(self.admission.admit(request_id))
+        admitted.enter_context(self.admission.admit(key))
         self._admitted.append(admitted)
         return admitted
 
-    def retry_after_s(self, request_id: str) -> int:
+    def retry_after_s(self, key: str) -> int:
         """When a refused request shall return."""
         with pytest.raises(Problem) as refusal:
-            self.start(request_id)
+            self.start(key)
         return int(refusal.value.headers["Retry-After"])
 
     def answer(self, count: int, seconds: float) -> None:
