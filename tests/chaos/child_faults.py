@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from faulty_children import POINTS
 from outcomes import seeded
-from processes import tracker
+from processes import runs, tracker
 from running import Server
 
 LIVEZ_EVERY_S = 0.05
@@ -72,6 +72,13 @@ def planned(workers: tuple[str, ...], count: int, stops: int) -> list[Fault]:
     return faults[:count]
 
 
+def let_end(server: Server, folder: Path, child: str, point: str) -> None:
+    """Let the process that this child is now end at a point of its work."""
+    mark = folder / f"{child}-{point}"
+    mark.with_suffix(".new").write_text(str(server.pid_of(child)))
+    mark.with_suffix(".new").rename(mark)
+
+
 class Injector:
     """Injects one fault at a time, and waits until the service has recovered."""
 
@@ -93,7 +100,7 @@ class Injector:
             self._server.wait_until(
                 lambda: self.readies()[fault.child] > ready, f"{fault.child} is ready"
             )
-        (self._folder / f"{fault.child}-{point}").touch()
+        let_end(self._server, self._folder, fault.child, point)
 
     def strike(self, fault: Fault) -> None:
         """While the requests are worked on: send a signal."""
@@ -111,10 +118,11 @@ class Injector:
         if fault.child == TRACKER and fault.what == "SIGSTOP":
             os.kill(tracker(self._server), signal.SIGCONT)
         points = [self._folder / f"{fault.child}-{point}" for point in POINTS]
-        left = [path for path in points if path.exists()]
-        for path in left:
-            path.unlink()
-        return bool(left)
+        marks = [path for path in points if path.exists()]
+        survivors = [mark for mark in marks if runs(int(mark.read_text()))]
+        for mark in marks:
+            mark.unlink()
+        return bool(survivors)
 
     def wait_ready(self, since: Counter[str], victims: Counter[str]) -> None:
         """Wait until all victims have been replaced, and all children are ready."""

@@ -1,9 +1,10 @@
 """`python -m faulty_children`: the real service, whose children fail where a test says so.
 
-A file `<child>-<point>` in EIOKU_TEST_FOLDER, where the point is load, batch or reply, ends this
-child once at this point. CHAOS_PLANT is a fault of the front: with `no_retry`, no batch is sent
-again after a worker's death. The child that CHAOS_BROKEN names ends at every start. With
-CHAOS_QUICK, `objects` is the task of `fake_tasks`, and workers start without torch.
+A file `<child>-<point>` in EIOKU_TEST_FOLDER, where the point is load, batch or reply, has the id
+of the process that ends at this point: a decoder could not delete the file. CHAOS_PLANT is a fault
+of the front: with `no_retry`, no batch is sent again after a worker's death. The child that
+CHAOS_BROKEN names ends at every start. With CHAOS_QUICK, `objects` is the task of `fake_tasks`,
+and workers start without torch.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ EXIT_CODE = 7
 def at(point: str) -> bool:
     """Whether this child is to end here."""
     try:
-        (FOLDER / f"{current_process().name}-{point}").unlink()
+        victim = (FOLDER / f"{current_process().name}-{point}").read_text()
     except FileNotFoundError:
         return False
-    return True
+    return victim == str(os.getpid())
 
 
 def ends_before(point: str, work: Callable[..., Any]) -> Callable[..., Any]:

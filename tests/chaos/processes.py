@@ -47,6 +47,14 @@ def new_connections(server: Server) -> httpx.Client:
     return httpx.Client(base_url=server.url, timeout=ANSWER_DEADLINE_S, limits=limits)
 
 
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "XZ"
+    except OSError:
+        return False
+
+
 @contextmanager
 def must_end(pids: list[int]) -> Iterator[None]:
     """The processes live at first; after the block, wait for their end."""

@@ -52,5 +52,5 @@ if __name__ == "__main__":
     child_specs.DECODER = "faulty_decoder:main"
     front.GRACE_S = int(os.environ.get("CHAOS_GRACE_S", front.GRACE_S))
     if (FOLDER / "no-hash").exists():
-        hashes._hash_unchanged = lambda file: threading.Event().wait()  # type: ignore[assignment]
+        hashes._hash_unchanged = lambda fd, file: threading.Event().wait()  # type: ignore[assignment]
     front.main("slow_to_stop:" + ("downloading" if "CHAOS_FACES_URL" in os.environ else "held"))

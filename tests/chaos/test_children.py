@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from child_faults import Fault, Injector, planned, probed
+from child_faults import Fault, Injector, let_end, planned, probed
 from outcomes import LOST, Outcome, Table, seeded, share
 from payload import payload
 from processes import new_connections
@@ -224,7 +224,7 @@ def test_a_task_that_ends_two_workers_is_refused_by_name(folder: Path) -> None:
         fields = {"video_path": str(folder / "clip.mp4"), **one_batch}
         server.client.post("/infer/objects", json=fields).raise_for_status()
         for worker in workers_of("cpu,cpu"):
-            (folder / f"{worker}-batch").touch()
+            let_end(server, folder, worker, "batch")
         refused = server.client.post("/infer/objects", json=fields)
         assert (refused.status_code, refused.json()["code"]) == (503, "no_worker_ready")
         assert "objects task on frames 0 to" in refused.json()["detail"]
@@ -242,10 +242,15 @@ def test_a_child_that_ends_at_every_start_backs_off_and_the_others_serve(folder:
         for task, fields in QUICK.items():
             assert server.infer(task, folder / "clip.mp4", **fields).status_code == 200
         assert server.client.get("/livez").status_code == 200
-        assert server.client.get("/readyz").status_code == 503
+        ready = server.client.get("/readyz")
+        assert ready.status_code == 200
+        assert "worker-1 on cpu is " in ready.text
         health = server.client.get("/health").json()
         states = {worker["name"]: worker["state"] for worker in health["workers"]}
         assert (health["status"], states["worker-0"]) == ("degraded", "ready")
+        reasons = {worker["name"]: worker["reason"] for worker in health["workers"]}
+        assert reasons["worker-0"] is None
+        assert reasons["worker-1"] is not None
         assert states["worker-1"] in ("starting", "ending", "backing_off")
         assert server.stop() == 0
     finally:
