@@ -205,9 +205,9 @@ def _failures() -> Iterator[None]:
 
 
 def _connect_failure(error: httpcore.ConnectError) -> str:
-    cause = error.__cause__
+    cause = error.args[0] if error.args else None
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not accepted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError):
         return "its TLS handshake failed"
-    return f"the connection failed: {error}" if cause is None else "the connection failed"
+    return f"the connection failed: {cause}" if isinstance(cause, str) else "the connection failed"

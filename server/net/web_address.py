@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST_NAME = re.compile(r"[a-z0-9._-]+")
@@ -68,15 +68,18 @@ def parse(url: str) -> WebAddress:
     if parts.query:
         target += "?" + quote(parts.query, safe=SAFE)
     port = DEFAULT_PORTS[parts.scheme] if port is None else port
-    return WebAddress(parts.scheme, _host(parts.hostname or ""), port, target)
+    return WebAddress(parts.scheme, _host(parts), port, target)
 
 
-def _host(name: str) -> str:
-    if ":" in name:
+def _host(parts: SplitResult) -> str:
+    name = parts.hostname or ""
+    if "[" in parts.netloc:
         try:
-            return str(IPv6Address(name))
+            if "%" not in name:  # no interface of this machine
+                return str(IPv6Address(name))
         except ValueError:
-            raise BadAddress("its host is not a valid IPv6 address") from None
+            pass
+        raise BadAddress("its host is not a valid IPv6 address")
     if not HOST_NAME.fullmatch(name):
         raise BadAddress("its host name is missing or not in ASCII (`xn--…`)")
     return name
