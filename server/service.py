@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 
 from prometheus_client.core import Metric
 
@@ -93,7 +93,7 @@ class Service:
 
     async def events(self, request: Request) -> AsyncGenerator[Event, None]:
         """Yield the events of the request; raises Problem if it fails as a whole."""
-        with self.admission.admit(request.recurrence_key):
+        with nullcontext() if request.admitted else self.admission.admit(request.recurrence_key):
             stream = Stream()
             async with aclosing(stream.events(self._run(request, stream))) as emitted:
                 async for event in emitted:
@@ -128,7 +128,7 @@ class Service:
             request, self.settings, self.pool, self.decoders, self.dispatcher, self.hashes
         )
         try:
-            await asyncio.wait_for(analysis.run(stream), request.timeout_s)
+            await asyncio.wait_for(analysis.run(stream), request.timeout_s - request.spent_s)
         except asyncio.TimeoutError:
             raise Problem(
                 "deadline_exceeded",

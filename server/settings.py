@@ -15,6 +15,8 @@ from ipc.cpus import available_cpus
 from server import clients
 from server.clients import Client
 from server.cuda_devices import cuda_devices
+from server.net import destinations
+from server.net.destinations import Destinations
 
 T = TypeVar("T")
 
@@ -61,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_s: float
     stream_stall_s: float
     max_upload_mb: int
+    video_url_hosts: Destinations
     max_frame_pixels: int
     precision: str
     preload: tuple[str, ...]
@@ -111,6 +114,7 @@ def from_environ(environ: Mapping[str, str], tasks: Collection[str]) -> Settings
         request_timeout_s=env.get("REQUEST_TIMEOUT_S", "3600", _seconds),
         stream_stall_s=env.get("STREAM_STALL_S", "60", _seconds),
         max_upload_mb=env.get("MAX_UPLOAD_MB", "4096", _whole(1, 1 << 20)),
+        video_url_hosts=env.get("VIDEO_URL_HOSTS", "", destinations.parser("VIDEO_URL_HOSTS")),
         max_frame_pixels=env.get("MAX_FRAME_PIXELS", str(8192 * 4320), _whole(1, 1 << 30)),
         precision=env.get("PRECISION", "auto", _one_of(PRECISIONS, str.lower)),
         preload=env.get("PRELOAD", "", _some_of(tasks)),

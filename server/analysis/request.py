@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ipc.files import FileRef
 from server.errors import Problem
@@ -17,9 +17,13 @@ Milliseconds = Annotated[int, Meta(ge=0, le=10**12)]
 
 
 class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The file and the part of it to analyse: the fields that all tasks have in common."""
+    """The file and the part of it to analyse: the fields that all tasks have in common.
 
-    video_path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    It has a `video_path` or a `video_url`; neither in an upload.
+    """
+
+    video_path: Annotated[str, Meta(min_length=1, max_length=4096)] | UnsetType = UNSET
+    video_url: Annotated[str, Meta(min_length=1, max_length=8192)] | UnsetType = UNSET
     input_hash: Annotated[str, Meta(pattern="^[0-9a-fA-F]{16}$")] | None = None
     task_id: Annotated[str, Meta(max_length=256)] | None = None
     start_ms: Milliseconds | None = None
@@ -32,10 +36,10 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 @dataclass(frozen=True)
 class Request:
-    """The tasks to run on one file, whether it was named or uploaded.
+    """The tasks to run on one file, whether it was named, uploaded or downloaded.
 
     `refused` has the tasks whose fields are invalid. `recurrence_key` is the same if the request is
-    sent again after a refusal.
+    sent again after a refusal. `admitted`: it has its place already.
     """
 
     file: FileRef
@@ -44,3 +48,6 @@ class Request:
     refused: Mapping[str, Problem]
     timeout_s: float
     recurrence_key: str
+    spent_s: float = 0.0
+    """What the download took of `timeout_s`."""
+    admitted: bool = False

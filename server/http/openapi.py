@@ -95,7 +95,8 @@ def _post(
     body = {
         "type": "object",
         "properties": {**video["properties"], **properties},
-        "required": [*video["required"], *(["tasks"] if "tasks" in properties else [])],
+        "oneOf": [{"required": ["video_path"]}, {"required": ["video_url"]}],
+        "required": ["tasks"] if "tasks" in properties else [],
         "additionalProperties": False,
     }
     upload = {

@@ -21,7 +21,7 @@ def parse(
 ) -> tuple[Video, Options]:
     """Decode the body of a single-task request; raises Problem.
 
-    The body of an upload has no `video_path`.
+    The body of an upload has neither `video_path` nor `video_url`.
     """
     fields = _object(body)
     errors: list[FieldError] = []
@@ -93,10 +93,14 @@ def _object(body: bytes) -> dict[str, Any]:
 def _video(fields: dict[str, Any], uploaded: bool, errors: list[FieldError]) -> Video | None:
     """Remove the fields common to all tasks from `fields`, and convert them."""
     of_video = {k: fields.pop(k) for k in Video.__struct_fields__ if k in fields}
+    named = [name for name in ("video_path", "video_url") if name in of_video]
     if uploaded:
-        if "video_path" in of_video:
-            errors.append(FieldError("video_path", "not allowed in an upload"))
-        of_video["video_path"] = "upload"
+        errors += [FieldError(name, "not allowed in an upload") for name in named]
+    elif len(named) == 2:
+        errors.append(FieldError("video_url", "not allowed together with `video_path`"))
+    elif not named:
+        message = "missing required field; give `video_path`, or `video_url` instead"
+        errors.append(FieldError("video_path", message))
     return _convert(of_video, Video, errors)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from starlette.requests import Request as HttpRequest
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipc.files import FileRef
-from server.analysis.request import Request
+from server.analysis.request import Request, Video
 from server.errors import FieldError, Problem
 from server.http import openapi, request_parsing
 from server.http.allowed_paths import opened
@@ -24,9 +25,12 @@ from server.http.recurrence import recurrence_key
 from server.http.rendering import render
 from server.http.streaming import EventStream, stream_format
 from server.http.uploads import received
+from server.http.video_url import Downloaded, downloaded, permitted
+from server.net.web_address import WebAddress
 from server.service import Service
-from server.settings import MB
+from server.settings import MB, Settings
 from server.tasks.registry import installed
+from server.tasks.task import Options
 
 MAX_BODY_BYTES = 1 << 20
 MULTIPART = "multipart/form-data"
@@ -34,7 +38,7 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True)
 class Body:
-    """The JSON of a request, and the path of the uploaded file, if any."""
+    """The JSON of a request, and the uploaded file, if any."""
 
     json: bytes
     recurrence_key: str
@@ -57,41 +61,69 @@ class Infer:
         service = _service(request)
         send = read_within(send, service.settings.stream_stall_s, service.metrics)
         task = request.path_params.get("task")
-        async with _body(request, service) as body:
-            with _parsed(request, task, body) as analysis:
-                form = stream_format(request)
-                answer: ASGIApp
-                if form is not None:
-                    answer = EventStream(service.events(analysis), form, service.metrics)
-                else:
-                    infer = service.infer_all if task is None else service.infer
-                    inferred = until_hangup(receive, infer(analysis), service.metrics)
-                    answer = render(request, await inferred)
-                await answer(scope, receive, send)
+        async with (
+            _body(request, service) as body,
+            _analysis(request, task, body) as analysis,
+        ):
+            form = stream_format(request)
+            answer: ASGIApp
+            if form is not None:
+                answer = EventStream(service.events(analysis), form, service.metrics)
+            else:
+                infer = service.infer_all if task is None else service.infer
+                inferred = until_hangup(receive, infer(analysis), service.metrics)
+                answer = render(request, await inferred)
+            await answer(scope, receive, send)
 
 
-@contextmanager
-def _parsed(request: HttpRequest, name: str | None, body: Body) -> Iterator[Request]:
+@asynccontextmanager
+async def _analysis(request: HttpRequest, name: str | None, body: Body) -> AsyncIterator[Request]:
     """The analysis that is requested, its file held open; raises Problem."""
-    settings = _service(request).settings
+    service = _service(request)
+    settings = service.settings
+    video, tasks, refused = _parsed(name, body, settings)
+    timeout_s, key = _timeout_s(request, settings.request_timeout_s), body.recurrence_key
+    if body.file is not None:
+        yield Request(body.file, video, tasks, refused, timeout_s, key)
+    elif isinstance(video.video_path, str):
+        with opened(video.video_path, settings.media_roots) as file:
+            yield Request(file, video, tasks, refused, timeout_s, key)
+    elif isinstance(video.video_url, str):
+        address = permitted(video.video_url, settings.video_url_hosts)
+        with service.admission.admit(key):  # a download takes a place, too
+            async with _downloaded(request, address, timeout_s) as found:
+                spent_s = found.elapsed_s
+                yield Request(
+                    found.file, video, tasks, refused, timeout_s, key, spent_s, admitted=True
+                )
+
+
+def _parsed(
+    name: str | None, body: Body, settings: Settings
+) -> tuple[Video, Mapping[str, Options], Mapping[str, Problem]]:
+    """The fields of the video and of each task, and the tasks whose fields are invalid."""
     uploaded = body.file is not None
-    refused: dict[str, Problem] = {}
     if name is None:
-        video, tasks, refused = request_parsing.parse_combined(
-            body.json, settings, uploaded=uploaded
-        )
-    elif (task := installed().get(name)) is not None:
-        video, options = request_parsing.parse(task, body.json, settings, uploaded=uploaded)
-        tasks = {name: options}
-    else:
+        return request_parsing.parse_combined(body.json, settings, uploaded=uploaded)
+    task = installed().get(name)
+    if task is None:
         known = ", ".join(installed())
         raise Problem("not_found", f"There is no task {name!r}; known are {known}.")
-    timeout_s = _timeout_s(request, settings.request_timeout_s)
-    if body.file is not None:
-        yield Request(body.file, video, tasks, refused, timeout_s, body.recurrence_key)
-    else:
-        with opened(video.video_path, settings.media_roots) as file:
-            yield Request(file, video, tasks, refused, timeout_s, body.recurrence_key)
+    video, options = request_parsing.parse(task, body.json, settings, uploaded=uploaded)
+    return video, {name: options}, {}
+
+
+@asynccontextmanager
+async def _downloaded(
+    request: HttpRequest, address: WebAddress, timeout_s: float
+) -> AsyncIterator[Downloaded]:
+    """The video at the address, downloaded while the client is connected."""
+    service = _service(request)
+    hosts, max_bytes = service.settings.video_url_hosts, service.settings.max_upload_mb * MB
+    connected = partial(until_hangup, request.receive, metrics=service.metrics)
+    async with downloaded(address, hosts, max_bytes, timeout_s, connected) as found:
+        service.hashes.remember(found.file, found.input_hash)
+        yield found
 
 
 @asynccontextmanager

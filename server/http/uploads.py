@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import logging
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO
 
-import xxhash
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from ipc.files import FileRef, file_ref
+from ipc.files import FileRef
 from server.errors import FieldError, Problem
+from server.http.stored_video import StoredVideo, stored_video, too_large
 
-BLOCK_BYTES = 1 << 20
 MAX_REQUEST_BYTES = 1 << 20
 # Maximum size of the rest of the body: the `request` part and the framing.
 SLACK_BYTES = 1 << 20
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,92 +35,49 @@ class Upload:
 async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
     """Receive a multipart/form-data body: the `file` part to disk, the `request` part to memory.
 
-    The file has no name, so it is deleted when the block ends, whatever happens.
+    The file is deleted when the block ends, whatever happens.
     Raises Problem: upload_too_large over `max_bytes`, before reading if the client declares the
     size; invalid_request if the body is not one `file` and at most one `request` part;
     insufficient_storage if the disk is full.
     Raises ClientDisconnect if the client disconnects.
     """
     if int(request.headers.get("content-length", 0)) > max_bytes + SLACK_BYTES:
-        raise _file_too_large(max_bytes)
-    form = _Form(max_bytes)
-    parser = _parser(request, form)
-    with tempfile.TemporaryFile() as file:
-        try:
-            with _disk_may_be_full():
-                input_hash = await _receive(request, parser, form, file)
-            sent = bytes(form.request) if "request" in form.names else b"{}"
-            yield Upload(file_ref(file.fileno()), input_hash, form.size_bytes, sent)
-        finally:
-            # In a thread: it frees the blocks, and waits for a write whose awaiter was cancelled.
-            await asyncio.shield(asyncio.to_thread(_close, file))
+        raise too_large(max_bytes, "upload")
+    async with stored_video(max_bytes, "upload") as video:
+        form = _Form(video)
+        await _receive(request, _parser(request, form), form, max_bytes)
+        file = await video.complete()
+        sent = bytes(form.request) if "request" in form.names else b"{}"
+        yield Upload(file, video.input_hash, video.size_bytes, sent)
 
 
-@contextmanager
-def _disk_may_be_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        log.warning("upload refused", extra={"reason": str(error)})
-        raise Problem(
-            "insufficient_storage",
-            "The service has no room for the upload: the file system of its TMPDIR is full. Try "
-            "again later, or name a file on the service's machine with video_path.",
-        ) from None
-
-
-def _close(file: IO[bytes]) -> None:
-    """Close the file; what cannot be written any more is lost, as the whole file is."""
-    with suppress(OSError):
-        file.close()
-
-
-async def _receive(request: Request, parser: MultipartParser, form: _Form, file: IO[bytes]) -> str:
-    """Read the body to its end; return the XXH64 of the file."""
-    digest = xxhash.xxh64()
-
-    def write(block: bytearray) -> None:
-        file.write(block)
-        digest.update(block)
-
+async def _receive(request: Request, parser: MultipartParser, form: _Form, max_bytes: int) -> None:
+    """Read the body to its end."""
     body_bytes = 0
     async for chunk in request.stream():
         body_bytes += len(chunk)
-        if body_bytes > form.max_bytes + SLACK_BYTES:
-            raise _file_too_large(form.max_bytes)
+        if body_bytes > max_bytes + SLACK_BYTES:
+            raise too_large(max_bytes, "upload")
         try:
             parser.write(chunk)
         except FormParserError as error:
             raise _invalid("", f"its syntax is invalid: {error}") from None
-        if len(form.unwritten) >= BLOCK_BYTES:
-            await asyncio.to_thread(write, form.take())
+        await form.video.write_blocks()
     form.check()
-    await asyncio.to_thread(write, form.take())
-    await asyncio.to_thread(file.flush)
-    return digest.hexdigest()
 
 
 class _Form:
     """The parser's state so far, updated by its callbacks; they raise Problem."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, video: StoredVideo) -> None:
+        self.video = video
         self.names: set[str] = set()
         self.request = bytearray()
-        self.size_bytes = 0
-        self.unwritten = bytearray()
         self._name = ""
         self._header = b""
         self._value = b""
         self._disposition = b""
         self._ended = False
-
-    def take(self) -> bytearray:
-        """Return the file data received since the last call."""
-        taken, self.unwritten = self.unwritten, bytearray()
-        return taken
 
     def check(self) -> None:
         """Check at the end of the body that it is complete and contains a file."""
@@ -170,10 +119,7 @@ class _Form:
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """Append to the part's content."""
         if self._name == "file":
-            self.size_bytes += end - start
-            if self.size_bytes > self.max_bytes:
-                raise _file_too_large(self.max_bytes)
-            self.unwritten += data[start:end]
+            self.video.append(data[start:end])
         else:
             self.request += data[start:end]
             if len(self.request) > MAX_REQUEST_BYTES:
@@ -214,12 +160,4 @@ def _invalid(field: str, message: str) -> Problem:
         "invalid_request",
         f"The multipart body is not valid: {message}.",
         errors=[FieldError(field, message)],
-    )
-
-
-def _file_too_large(max_bytes: int) -> Problem:
-    return Problem(
-        "upload_too_large",
-        f"The upload is larger than {max_bytes} bytes, the limit set by MAX_UPLOAD_MB. Send "
-        "a shorter video, or name a file on the service's machine with video_path.",
     )

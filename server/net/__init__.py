@@ -1,0 +1,1 @@
+"""Outgoing HTTP: to listed hosts and checked addresses only."""
