@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import os
 import ssl
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -333,6 +335,14 @@ def test_too_large_by_the_servers_own_account(web: WebServer) -> None:
 
     web.routes["/clip.mp4"] = only_head
     too_large(web)
+
+
+def test_a_disk_that_is_full(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "wb+"))
+    web.routes["/clip.mp4"] = content(bytes(3 * MB))
+    with pytest.raises(Problem, match="TMPDIR") as refusal:
+        fetch(web)
+    assert refusal.value.code == "insufficient_storage"
 
 
 def test_endless(web: WebServer) -> None:
