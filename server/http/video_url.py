@@ -63,8 +63,8 @@ async def downloaded(
             await while_connected(_within(timeout_s, _download(address, video, destinations)))
         file = await video.complete()
         elapsed_s = time.perf_counter() - started
-        about = {"origin": address.origin, "bytes": video.size_bytes, "ms": elapsed_s * 1000}
-        log.info("video downloaded", extra=about)
+        about = {"bytes": video.size_bytes, "ms": round(elapsed_s * 1000, 1)}
+        log.info("video downloaded", extra={"origin": address.origin, **about})
         yield Downloaded(file, video.input_hash, elapsed_s)
 
 

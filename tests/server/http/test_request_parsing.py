@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from server.analysis.hashes import config_hash, input_hash
 from server.analysis.request import Video
 from server.errors import Problem
 from server.http import request_parsing
+from server.http.request_parsing import parse_combined
 from server.settings import Settings, from_environ
 from server.tasks.registry import installed
 from server.tasks.task import Options
@@ -102,6 +104,44 @@ def test_all_bad_fields_are_named_at_once(settings: Settings) -> None:
     assert refusal.value.errors is not None
     named = {error.field for error in refusal.value.errors}
     assert named == {"video_path", "frame_interval", "classes", "x"}
+
+
+URL = "https://videos.example.com/a.mp4"
+
+
+@pytest.mark.parametrize("task", ["objects", None])
+@pytest.mark.parametrize(
+    ("fields", "uploaded", "named"),
+    [
+        ({}, False, ["video_path"]),
+        ({"video_path": "a", "video_url": URL}, False, ["video_url"]),
+        ({"video_path": "a", "video_url": 3}, False, ["video_url"]),
+        ({"video_url": 3}, False, ["video_url"]),
+        ({"video_url": None}, False, ["video_url"]),
+        ({"video_path": None}, False, ["video_path"]),
+        ({"video_url": "a" * 8193}, False, ["video_url"]),
+        ({"video_url": URL}, True, ["video_url"]),
+        ({"video_path": "a"}, True, ["video_path"]),
+    ],
+)
+def test_the_video_is_named_once(
+    task: str | None,
+    fields: dict[str, Any],
+    uploaded: bool,
+    named: list[str],
+    settings: Settings,
+) -> None:
+    sent = json.dumps(fields if task else {**fields, "tasks": {"scenes": {}}}).encode()
+    read = partial(request_parsing.parse, installed()[task]) if task else parse_combined
+    with pytest.raises(Problem) as refusal:
+        read(sent, settings, uploaded=uploaded)
+    assert [error.field for error in refusal.value.errors or []] == named
+
+
+def test_a_video_by_address(settings: Settings) -> None:
+    video, _ = parse(settings, "objects", json.dumps({"video_url": URL}).encode())
+    assert video.video_url == URL
+    assert not video.video_path
 
 
 def test_what_is_no_json_is_a_400(settings: Settings) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import random
 import ssl
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -233,6 +236,37 @@ def test_without_a_strong_validator_it_is_begun_again(
     assert web.headers("range") == [None, None]
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_a_file_that_changes_is_never_mixed(web: WebServer, seed: int) -> None:
+    """Each response is one of two versions, whole or broken off; some servers ignore If-Range."""
+    chance = random.Random(seed)
+    versions = [chance.randbytes(chance.randrange(1, 200_000)) for _ in range(2)]
+    ranges = chance.choice(["honest", "no-if-range", "none"])
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        version = chance.randrange(2)
+        data, tag = versions[version], f'"{version}"'
+        begin = int((handler.headers["Range"] or "bytes=0-")[6:-1])
+        if ranges == "none" or (ranges == "honest" and handler.headers["If-Range"] != tag):
+            begin = 0
+        if begin >= len(data):
+            send_head(handler, 416, 0)
+            return
+        part = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        headers = {"Content_Range": part} if begin else {}
+        send_head(handler, 206 if begin else 200, len(data) - begin, ETag=tag, **headers)
+        end = chance.choice([len(data), chance.randrange(begin, len(data) + 1)])
+        handler.wfile.write(data[begin:end])
+        if end < len(data):
+            hang_up(handler)
+
+    web.routes["/clip.mp4"] = respond
+    try:
+        assert fetch(web) in versions
+    except DownloadFailed:
+        assert len(web.requests) == 5
+
+
 def test_a_connection_that_is_always_lost(web: WebServer) -> None:
     web.routes["/clip.mp4"] = half()
     fails(web, DownloadFailed, "cut off")
@@ -333,6 +367,14 @@ def test_too_large_by_the_servers_own_account(web: WebServer) -> None:
 
     web.routes["/clip.mp4"] = only_head
     too_large(web)
+
+
+def test_a_disk_that_is_full(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "wb+"))
+    web.routes["/clip.mp4"] = content(bytes(3 * MB))
+    with pytest.raises(Problem, match="TMPDIR") as refusal:
+        fetch(web)
+    assert refusal.value.code == "insufficient_storage"
 
 
 def test_endless(web: WebServer) -> None:
