@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from clip_library import ROOT
 from offline import ONLINE
 
+ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("EIOKU_TEST_WEIGHTS", ROOT.parent / "shared" / "weights"))
 CACHE = ROOT / ".cache" / "trained"
 MIRRORED = ("english_g2.pth", "craft_mlt_25k.pth", "base.pt")
