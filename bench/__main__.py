@@ -11,6 +11,7 @@ from types import ModuleType
 from rich.console import Console
 
 from bench.compare import command as compare
+from bench.compare import footage_drift
 from bench.limits import command as limits
 from bench.load import command as load
 from bench.overhead import command as overhead
@@ -21,6 +22,7 @@ from bench.reporting.tables import RESULTS, write_results
 MEASUREMENTS: dict[str, ModuleType] = {
     "limits": limits,
     "compare": compare,
+    "drift": footage_drift,
     "overhead": overhead,
     "scaling": scaling,
     "load": load,

@@ -16,6 +16,11 @@ from only_gpu_skips import (  # noqa: F401
     pytest_runtest_makereport,
     pytest_runtest_setup,
 )
+from trained_weights import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_report_collectionfinish,
+    trained_dir,
+)
 
 from ipc.arena import Arena, ArenaView
 from ipc.subjects import FrameRef, Frames

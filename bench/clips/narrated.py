@@ -87,8 +87,8 @@ class Narrated:
 def make_narrated(path: Path) -> Narrated:
     """Write the clip, 28.5 s of 1280 × 720 at 30 fps with speech, and return its truth."""
     story = parts()
-    voices = [resampled(say(part.sentence, _VOICE, _WORDS_PER_MINUTE)) for part in story]
-    truth = known(story, [len(voice) / RATE - PAUSE_S for voice in voices])
+    voices = _spoken(story)
+    truth = _truth(story, voices)
     frames = play([part.scene for part in story], FPS)
     encode(
         path,
@@ -99,6 +99,12 @@ def make_narrated(path: Path) -> Narrated:
         _mixed(voices, truth),
     )
     return truth
+
+
+def truth_of_narrated() -> Narrated:
+    """The truth of the clip that `make_narrated` writes."""
+    story = parts()
+    return _truth(story, _spoken(story))
 
 
 def known(story: Sequence[Part], spoken_s: Sequence[float]) -> Narrated:
@@ -121,6 +127,15 @@ def known(story: Sequence[Part], spoken_s: Sequence[float]) -> Narrated:
         tuple(Shown(p.photograph, scene) for p, scene in placed if p.photograph is not None),
         drawn.boxes,
     )
+
+
+def _spoken(story: Sequence[Part]) -> list[Sound]:
+    """Each part's sentence."""
+    return [resampled(say(part.sentence, _VOICE, _WORDS_PER_MINUTE)) for part in story]
+
+
+def _truth(story: Sequence[Part], voices: Sequence[Sound]) -> Narrated:
+    return known(story, [len(voice) / RATE - PAUSE_S for voice in voices])
 
 
 def _mixed(voices: Sequence[Sound], truth: Narrated) -> Sound:

@@ -101,11 +101,7 @@ MEASURES: dict[str, tuple[str, str, Callable[[Sequence[Item], Sequence[Item]], f
 }
 
 
-def drift_table(
-    precision: str,
-    full: Mapping[str, Item],
-    half: Mapping[str, Item],
-) -> Table:
+def drift_rows(full: Mapping[str, Item], half: Mapping[str, Item]) -> list[tuple[str, ...]]:
     """One row per task that has responses in both fp32 and half precision."""
     rows = []
     for task, (items, words, measure) in MEASURES.items():
@@ -113,12 +109,29 @@ def drift_table(
             before, after = full[task], half[task]
             drift = measure(before[items], after[items])
             times = [f"{one['timings_ms']['inference'] / 1000:.2f}" for one in (before, after)]
-            rows.append((task, str(len(before[items])), words, f"{drift:.1%}", *times))
+            weights = "stand-in" if before["provenance"]["stand_in"] else "trained"
+            counts = [str(len(one[items])) for one in (before, after)]
+            rows.append((task, weights, *counts, words, f"{drift:.1%}", *times))
+    return rows
+
+
+def drift_columns(precision: str) -> tuple[str, ...]:
+    """What the cells of `drift_rows` are."""
+    items = "items in fp32", f"in {precision}"
+    return "task", "weights", *items, "measured", precision, "fp32, s", f"{precision}, s"
+
+
+def drift_table(
+    precision: str,
+    full: Mapping[str, Item],
+    half: Mapping[str, Item],
+) -> Table:
+    """One row per task that has responses in both fp32 and half precision."""
     return Table(
         "compare-drift",
         f"The service in {precision} compared with fp32",
-        ("task", "items in fp32", "measured", precision, "fp32, s", f"{precision}, s"),
-        rows,
+        drift_columns(precision),
+        drift_rows(full, half),
         "Seconds are of inference only. Whisper runs in fp32, or in fp16 on a GPU; scenes use no "
         "network.",
     )

@@ -134,10 +134,10 @@ def score_speech(truth: Narrated, segments: Sequence[Json]) -> list[Comparison]:
     return compare_speech([sentence.text for sentence in truth.sentences], heard)
 
 
-def score_texts(truth: Narrated, detections: Sequence[Json]) -> TextScore:
+def score_texts(truth: Narrated, detections: Sequence[Json], every: int = TEXT_EVERY) -> TextScore:
     """Compare every line with what was read in its place, in every sampled frame."""
     lines = {
-        line: [frame for frame in range(0, truth.frame_count, TEXT_EVERY) if frame in line.frames]
+        line: [frame for frame in range(0, truth.frame_count, every) if frame in line.frames]
         for line in truth.texts
     }
     readings = []

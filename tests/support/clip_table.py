@@ -20,6 +20,7 @@ from spoken import speech
 
 from bench.clips import backdrops, generate
 from bench.clips.encoding import Coding, encode, encode_sound, video_frame
+from bench.clips.narrated import make_narrated
 from bench.clips.scenes import Line, card, pan, parade, play
 from bench.clips.shapes import LABELS, Frame
 from bench.clips.voice import ESPEAK_RATE, say
@@ -192,5 +193,6 @@ MAKERS: dict[str, Maker] = {
     **dict.fromkeys(("spoken.flac", "museum.flac", "village.flac"), _flac),
     "spoken.m4a": _aac,
     "everything.mp4": _everything,
+    "narrated.mp4": lambda path, _: make_narrated(path),
     **dict.fromkeys(PAGES, _page),
 }

@@ -6,6 +6,7 @@ import os
 
 NOBODY = "http://127.0.0.1:9"  # a proxy that refuses every connection: nobody listens there
 LOOPBACK = "127.0.0.1,localhost,::1"
+ONLINE = dict(os.environ)  # as it was before
 QUIET_LIBRARIES = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 
 

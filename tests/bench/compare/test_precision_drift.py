@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.compare import footage_drift
 from bench.compare.precision_drift import (
     boxes_share,
+    drift_rows,
     drift_table,
     edit_distance,
     iou,
@@ -85,12 +88,34 @@ def test_top1_counts_the_frames_that_agree() -> None:
         top1_share([kitchen, bar], [kitchen])
 
 
+def answer(items: list[Any], seconds: float, stand_in: bool = False) -> Any:
+    timings_ms = {"inference": 1000 * seconds}
+    return {"detections": items, "timings_ms": timings_ms, "provenance": {"stand_in": stand_in}}
+
+
 def test_the_table_has_a_row_for_each_task_answered_twice() -> None:
-    full = {
-        "objects": {"detections": [box(0, 0, 9, 9)], "timings_ms": {"inference": 2000.0}},
-        "ocr": {"detections": [], "timings_ms": {"inference": 1.0}},
-    }
-    half = {"objects": {"detections": [], "timings_ms": {"inference": 1000.0}}}
-    table = drift_table("bf16", full, half)
+    full = {"objects": answer([box(0, 0, 9, 9)], 2), "ocr": answer([], 0.001)}
+    table = drift_table("bf16", full, {"objects": answer([], 1)})
     words = "boxes matched at IoU 0.9"
-    assert table.rows == [("objects", "1", words, "0.0%", "2.00", "1.00")]
+    assert table.rows == [("objects", "trained", "1", "0", words, "0.0%", "2.00", "1.00")]
+    assert len(table.columns) == len(table.rows[0])
+
+
+def test_rows_name_stand_ins() -> None:
+    full = {"faces": answer([], 1, stand_in=True)}
+    assert drift_rows(full, full)[0][:2] == ("faces", "stand-in")
+
+
+def test_footage_has_rows_for_each_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answers(precision: str, clips: list[Path], *_: object) -> list[Any]:
+        asked.append(precision)
+        return [{"objects": answer([box(0, 0, 9, 9)], 1)} for _ in clips]
+
+    monkeypatch.setattr(footage_drift, "answers", answers)
+    clips = [tmp_path / "one.mp4", tmp_path / "two.mp4"]
+    table = footage_drift.measure(clips, "bf16", tmp_path)
+    assert asked == ["fp32", "bf16"]
+    assert [row[:2] for row in table.rows] == [("one.mp4", "objects"), ("two.mp4", "objects")]
+    assert len(table.columns) == len(table.rows[0])

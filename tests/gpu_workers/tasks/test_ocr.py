@@ -13,6 +13,14 @@ from clip_library import ClipLibrary, real
 from clip_table import PAGES
 from easyocr import config
 from frames_and_boxes import clip_frames
+from readtext import (
+    ENGLISH,
+    assert_same_as_readtext,
+    corners,
+    english_reader,
+    narrow,
+    without_device,
+)
 
 from gpu_workers.inference import run
 from gpu_workers.model import InvalidSpec, Runtime
@@ -22,15 +30,10 @@ from gpu_workers.ocr.recogniser import cut
 from gpu_workers.tasks import ocr
 from gpu_workers.tasks.ocr import Ocr
 from gpu_workers.weights.store import WeightsStore
-from ipc.results import TextDetection
 from ipc.subjects import Frames
 
 if TYPE_CHECKING:
     from tests.conftest import FrameStore
-
-ENGLISH = ocr.Spec(("en",))
-# EasyOCR pins memory for a device whether or not there is one.
-without_device = pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning")
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +48,7 @@ def reader(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> easyo
     md5 = {entry["filename"]: entry["md5sum"] for group in models for entry in group.values()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(easyocr.easyocr, "calculate_md5", lambda path: md5[Path(path).name])
-        return easyocr.Reader(
-            ["en"],
-            gpu=False,
-            model_storage_directory=str(weights_dir),
-            user_network_directory=str(tmp_path_factory.mktemp("networks")),
-            download_enabled=False,
-            verbose=False,
-            quantize=False,
-        )
+        return english_reader(weights_dir, tmp_path_factory.mktemp("networks"))
 
 
 @pytest.fixture(
@@ -78,44 +73,6 @@ def pictures(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndar
 def shots(request: pytest.FixtureRequest, clips: ClipLibrary) -> list[np.ndarray]:
     """Three frames of one clip, small, as RGB."""
     return [narrow(frame, 320) for frame in clip_frames(clips.path(request.param), 3, 80)]
-
-
-def narrow(frame: np.ndarray, width: int) -> np.ndarray:
-    height = round(frame.shape[0] * width / frame.shape[1])
-    return cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=cv2.INTER_AREA)
-
-
-def corners(item: TextDetection) -> np.ndarray:
-    return np.array([(point.x, point.y) for point in item.polygon])
-
-
-def assert_same(items: list[TextDetection], read: list[tuple]) -> None:
-    """The items of one frame equal the result of `readtext`, in order of confidence."""
-    left = list(items)
-    for polygon, text, confidence in read:
-        same = [
-            item
-            for item in left
-            if item.text == text
-            and np.allclose(corners(item), polygon, rtol=0, atol=1)
-            and abs(item.confidence - confidence) < 1e-3
-        ]
-        assert same, f"{text!r} is not among {left}"
-        left.remove(same[0])
-    assert not left
-    confidences = [item.confidence for item in items]
-    assert confidences == sorted(confidences, reverse=True)
-
-
-def assert_same_as_readtext(
-    model: Ocr, reader: easyocr.Reader, store: FrameStore, frames: list[np.ndarray]
-) -> None:
-    found = run(model, ENGLISH, store.put(frames), store.view)
-    read = [reader.readtext(np.ascontiguousarray(frame[..., ::-1])) for frame in frames]
-    assert len(found) >= 10
-    assert sum(map(len, read)) >= 10
-    for index, texts in enumerate(read):
-        assert_same([item for item in found if item.frame_index == index], texts)
 
 
 @without_device

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -14,6 +13,7 @@ import whisper
 from clip_library import ClipLibrary, real
 from transcription import cut, segments, transcribed, windows_of
 from whisper_audio import as_whisper, read_audio, silence
+from whisper_reference import assert_same, assert_same_words, expected
 
 from gpu_workers.model import InvalidSpec, Runtime
 from gpu_workers.speech.batch_transcription import read_windows
@@ -21,7 +21,6 @@ from gpu_workers.speech.window_progress import Progress
 from gpu_workers.tasks import transcribe
 from gpu_workers.tasks.transcribe import Transcribe
 from gpu_workers.weights.store import WeightsStore
-from ipc.results import Segment
 from ipc.subjects import Audio
 from server.tasks import transcribe_steps
 from server.tasks.transcribe import TranscribeOptions
@@ -71,21 +70,6 @@ def talk(clips: ClipLibrary) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def expected(net: whisper.Whisper, audio: np.ndarray, **options: Any) -> list[dict[str, Any]]:
-    samples = audio.astype(np.float32) / 32_768
-    options.setdefault("language", "en")
-    return whisper.transcribe(net, samples, temperature=0, fp16=False, **options)["segments"]
-
-
-def assert_same(items: list[Segment], wanted: list[dict[str, Any]], start_ms: float) -> None:
-    assert len(items) == len(wanted) >= 10
-    for item, segment in zip(items, wanted, strict=True):
-        assert item.text == segment["text"]
-        assert item.start_ms == round(start_ms + segment["start"] * 1000)
-        assert item.end_ms == round(start_ms + segment["end"] * 1000)
-        assert item.confidence == pytest.approx(math.exp(segment["avg_logprob"]), abs=1e-4)
-
-
 def test_same_as_whisper_and_twice_the_same(
     model: Transcribe, reference: whisper.Whisper, frame_store: FrameStore, speech: np.ndarray
 ) -> None:
@@ -132,16 +116,7 @@ def test_words_are_whispers_own(
     items = segments(transcribed(model, frame_store, audio, options))
     wanted_segments = expected(reference, audio, word_timestamps=True)
     assert_same(items, wanted_segments, 0.0)
-    words = [word for item in items for word in item.words]
-    wanted = [word for segment in wanted_segments for word in segment["words"]]
-    assert len(words) == len(wanted) >= 10
-    for word, want in zip(words, wanted, strict=True):
-        assert word.text == want["word"]
-        assert (word.start_ms, word.end_ms) == (
-            round(want["start"] * 1000),
-            round(want["end"] * 1000),
-        )
-        assert word.confidence == pytest.approx(want["probability"], abs=1e-4)
+    assert_same_words(items, wanted_segments)
 
 
 @pytest.mark.parametrize("missing", [0, 7, 200_000])
