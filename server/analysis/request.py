@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -34,7 +34,9 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Request:
     """The tasks to run on one file, whether it was named or uploaded.
 
-    `refused` has the tasks whose fields are invalid.
+    `refused` has the tasks whose fields are invalid. `held` are the validators of the responses
+    that the client has (see `server.analysis.validators`), with their ETags. `name` is that of the
+    file, or its path.
     """
 
     file: FileRef
@@ -42,3 +44,5 @@ class Request:
     tasks: Mapping[str, Options]
     refused: Mapping[str, Problem]
     timeout_s: float
+    name: str = "video"
+    held: Mapping[str, str] = field(default_factory=dict)

@@ -15,18 +15,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ipc import logs
 from ipc.files import FileRef
+from server.analysis.events import Stream
 from server.analysis.request import Request
 from server.errors import FieldError, Problem
 from server.http import openapi, request_parsing
 from server.http.allowed_paths import opened
 from server.http.client_disconnect import read_within, until_hangup
 from server.http.health import health
+from server.http.negotiation import Form, chosen
 from server.http.rendering import render
-from server.http.streaming import EventStream, stream_format
+from server.http.results import held, written
+from server.http.streaming import EventStream
 from server.http.uploads import received
 from server.service import Service
 from server.settings import MB
-from server.tasks.registry import installed
+from server.tasks.registry import AnyTask, installed
 
 MAX_BODY_BYTES = 1 << 20
 MULTIPART = "multipart/form-data"
@@ -38,6 +41,7 @@ class Body:
 
     json: bytes
     file: FileRef | None = None
+    file_name: str = ""
 
 
 def _service(request: HttpRequest) -> Service:
@@ -56,22 +60,41 @@ class Infer:
         service = _service(request)
         send = read_within(send, service.settings.stream_stall_s, service.metrics)
         task = request.path_params.get("task")
+        # What is not available is refused before an upload is stored.
+        form = None if task is None else chosen(request, [_known(task).name])
         async with _body(request, service) as body:
-            with _parsed(request, task, body) as analysis:
-                form = stream_format(request)
+            with _parsed(request, task, form, body) as (analysis, form):
                 answer: ASGIApp
-                if form is not None:
-                    answer = EventStream(service.events(analysis), form, service.metrics)
+                if form.streams:
+                    events = service.events(analysis)
+                    answer = EventStream(events, form.media_type, service.metrics)
                 else:
-                    infer = service.infer_all if task is None else service.infer
-                    inferred = until_hangup(receive, infer(analysis), service.metrics)
-                    answer = render(request, await inferred)
+                    inferred = _inferred(service, task, analysis, form)
+                    answer = await until_hangup(receive, inferred, service.metrics)
                 await answer(scope, receive, send)
 
 
+async def _inferred(service: Service, task: str | None, analysis: Request, form: Form) -> Response:
+    """The whole response; a format renders that of the only task."""
+    stream = Stream()
+    single = task is not None or form.export is not None
+    infer = service.infer if single else service.infer_all
+    body = await infer(analysis, stream)
+    return await written(body, form, analysis, stream.validator)
+
+
+def _known(name: str) -> AnyTask:
+    if name not in installed():
+        known = ", ".join(installed())
+        raise Problem("not_found", f"There is no task {name!r}; known are {known}.")
+    return installed()[name]
+
+
 @contextmanager
-def _parsed(request: HttpRequest, name: str | None, body: Body) -> Iterator[Request]:
-    """The analysis that is requested, its file held open; raises Problem."""
+def _parsed(
+    request: HttpRequest, name: str | None, form: Form | None, body: Body
+) -> Iterator[tuple[Request, Form]]:
+    """The analysis that is requested, its file held open, and its form; raises Problem."""
     settings = _service(request).settings
     uploaded = body.file is not None
     refused: dict[str, Problem] = {}
@@ -79,18 +102,19 @@ def _parsed(request: HttpRequest, name: str | None, body: Body) -> Iterator[Requ
         video, tasks, refused = request_parsing.parse_combined(
             body.json, settings, uploaded=uploaded
         )
-    elif (task := installed().get(name)) is not None:
-        video, options = request_parsing.parse(task, body.json, settings, uploaded=uploaded)
-        tasks = {name: options}
     else:
-        known = ", ".join(installed())
-        raise Problem("not_found", f"There is no task {name!r}; known are {known}.")
+        video, options = request_parsing.parse(_known(name), body.json, settings, uploaded=uploaded)
+        tasks = {name: options}
+    form = form or chosen(request, [*tasks, *refused])
+    has = held(request, form)
     timeout_s = _timeout_s(request, settings.request_timeout_s)
     if body.file is not None:
-        yield Request(body.file, video, tasks, refused, timeout_s)
+        name = body.file_name
+        yield Request(body.file, video, tasks, refused, timeout_s, name, has), form
     else:
         with opened(video.video_path, settings.media_roots) as file:
-            yield Request(file, video, tasks, refused, timeout_s)
+            name = video.video_path
+            yield Request(file, video, tasks, refused, timeout_s, name, has), form
 
 
 @asynccontextmanager
@@ -100,7 +124,7 @@ async def _body(request: HttpRequest, service: Service) -> AsyncIterator[Body]:
         service.admission.check(logs.request_id.get() or "")  # before a large body is stored
         async with received(request, service.settings.max_upload_mb * MB) as upload:
             service.hashes.remember(upload.file, upload.input_hash)
-            yield Body(upload.request, upload.file)
+            yield Body(upload.request, upload.file, upload.name)
     elif content_type in ("application/json", ""):
         yield Body(await _json(request))
     else:

@@ -37,6 +37,8 @@ class Upload:
     size_bytes: int
     request: bytes
     """The `request` part; `{}` if there is none."""
+    name: str
+    """The client's name for the file."""
 
 
 @asynccontextmanager
@@ -58,7 +60,7 @@ async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
             with _disk_may_be_full():
                 input_hash = await _receive(request, parser, form, file)
             sent = bytes(form.request) if "request" in form.names else b"{}"
-            yield Upload(file_ref(file.fileno()), input_hash, form.size_bytes, sent)
+            yield Upload(file_ref(file.fileno()), input_hash, form.size_bytes, sent, form.file_name)
         finally:
             # In a thread: it frees the blocks, and waits for a write whose awaiter was cancelled.
             await asyncio.shield(asyncio.to_thread(_close, file))
@@ -116,6 +118,7 @@ class _Form:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.names: set[str] = set()
+        self.file_name = ""
         self.request = bytearray()
         self.size_bytes = 0
         self.unwritten = bytearray()
@@ -166,6 +169,8 @@ class _Form:
         if self._name in self.names:
             raise _invalid(self._name, f"it has more than one `{self._name}` part")
         self.names.add(self._name)
+        if self._name == "file":
+            self.file_name = options.get(b"filename", b"").decode(errors="replace")
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """Append to the part's content."""
