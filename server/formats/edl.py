@@ -23,9 +23,12 @@ def render(clip: Clip, items: Sequence[Scene]) -> bytes:
 
     rate = min(RATES, key=lambda known: abs(known - clip.video.fps))
     whole = timeline(clip, items, rate)
-    for shot in whole.find_clips():
+    shots = whole.find_clips()
+    for shot in shots:
         shot.name = clip.name
         shot.metadata["cmx_3600"] = {"reel": "AX"}
-    title, events = cmx_3600.write_to_string(whole, rate=rate).split("\n", 1)
+    # The library does not write an empty list.
+    written = cmx_3600.write_to_string(whole, rate=rate) if shots else f"TITLE: {clip.stem}\n"
+    title, events = written.split("\n", 1)
     mode = "DROP FRAME" if rate in DROP_FRAME else "NON-DROP FRAME"
     return f"{title}\nFCM: {mode}\n{events}".encode()

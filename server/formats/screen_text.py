@@ -39,7 +39,7 @@ def on_screen(
         visible = [t for t in visible if index - t.last.frame_index <= SAMPLES * interval]
         before = list(visible)
         for detection in _in_reading_order(found):
-            text = next((t for t in before if _same(t.last, detection)), None)
+            text = next((t for t in before if _same(t, detection)), None)
             if text is None:
                 text = ScreenText(detection, shown_ms, 0.0, detection)
                 texts.append(text)
@@ -73,13 +73,13 @@ def _in_reading_order(found: Iterable[TextDetection]) -> Iterator[TextDetection]
     yield from sorted(row, key=_box)
 
 
-def _same(one: TextDetection, other: TextDetection) -> bool:
+def _same(known: ScreenText, found: TextDetection) -> bool:
     """Equal texts, which may move; or similar ones at the same place, as OCR misreads letters."""
-    if one.text.split() == other.text.split():
+    if found.text in (known.best.text, known.last.text):
         return True
-    if _iou(_box(one), _box(other)) < SAME_PLACE_IOU:
+    if _iou(_box(known.last), _box(found)) < SAME_PLACE_IOU:
         return False
-    return SequenceMatcher(None, one.text, other.text).ratio() >= SAME_TEXT_RATIO
+    return SequenceMatcher(None, known.best.text, found.text).ratio() >= SAME_TEXT_RATIO
 
 
 Box = tuple[float, float, float, float]

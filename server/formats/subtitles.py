@@ -71,7 +71,7 @@ def scheduled(wanted: Sequence[Wanted]) -> list[Cue]:
     starts later. So where text is too dense to read, it is late, and nothing of it is lost.
     """
     cues: list[Cue] = []
-    following = [*(cue.start_ms for cue in wanted[1:]), float("inf")]
+    following = [*(cue.start_ms for cue in wanted), float("inf")][1:]
     free_ms = 0
     for cue, next_ms in zip(wanted, following, strict=True):
         start_ms = max(free_ms, round(cue.start_ms))
