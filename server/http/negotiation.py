@@ -36,33 +36,33 @@ STREAMS = (Form("ndjson", NDJSON), Form("sse", SSE))
 
 def chosen(request: Request, tasks: Sequence[str]) -> Form:
     """The form of the response about these installed tasks; raises Problem (not_acceptable)."""
-    forms = {form.name: form for form in (JSON, PACKED, *_of(tasks))}
+    forms = {form.name: form for form in forms_of(tasks)}
     accepted = _best(request, [*forms.values(), *STREAMS])
     wanted = request.query_params.getlist("format")
     if not wanted:
         if accepted is None:
-            raise _refused("None of the media types in Accept is available", forms, tasks)
+            raise refusal("None of the media types in Accept is available", [*forms.values()])
         return accepted
     if accepted is not None and accepted.streams:
-        raise _refused("A stream has no formats: send either Accept or ?format=", forms, tasks)
+        why = "A stream has no formats: send either ?format= or its media type in Accept"
+        raise refusal(why, [*forms.values()])
     if len(wanted) > 1 or wanted[0] not in forms:
         named = ", ".join(map(repr, wanted))
-        raise _refused(f"There is no format {named} of this response", forms, tasks)
+        raise refusal(f"There is no format {named} of this response", [*forms.values()])
     return forms[wanted[0]]
 
 
-def _of(tasks: Sequence[str]) -> list[Form]:
-    """The formats of a task; a response about several tasks has none."""
-    if len(tasks) != 1:
-        return []
-    exports = installed()[tasks[0]].exports
-    return [Form(one.format.NAME, one.format.MEDIA_TYPE, one) for one in exports]
+def forms_of(tasks: Sequence[str]) -> list[Form]:
+    """The forms of a whole response; only one about a single task has formats."""
+    exports = installed()[tasks[0]].exports if len(tasks) == 1 else ()
+    formats = (Form(one.format.NAME, one.format.MEDIA_TYPE, one) for one in exports)
+    return [JSON, PACKED, *formats]
 
 
-def _refused(why: str, forms: dict[str, Form], tasks: Sequence[str]) -> Problem:
-    listed = ", ".join(f"{form.name} ({form.media_type})" for form in forms.values())
-    about = tasks[0] if len(tasks) == 1 else "a response about several tasks"
-    return Problem("not_acceptable", f"{why}. The formats of {about} are {listed}.")
+def refusal(why: str, forms: Sequence[Form]) -> Problem:
+    """The problem of a form that is not available; it lists those that are."""
+    listed = ", ".join(f"{form.name} ({form.media_type})" for form in forms)
+    return Problem("not_acceptable", f"{why}. The formats of this request are {listed}.")
 
 
 def _best(request: Request, forms: Sequence[Form]) -> Form | None:

@@ -28,8 +28,11 @@ def etag(validator: str, form: Form) -> str:
 def held(request: HttpRequest, form: Form) -> Mapping[str, str]:
     """The validators that If-None-Match has for this form, with their ETags.
 
-    `*` has none: the service stores no responses, so it has none to which `*` could refer.
+    `*` has none: the service stores no responses, so it has none to which `*` could refer. Nor has
+    a stream: it may contain errors, after which another attempt may succeed.
     """
+    if form.streams:
+        return {}
     header = ",".join(request.headers.getlist("if-none-match"))
     tags = (match["validator"] for match in TAG.finditer(header) if match["form"] == form.name)
     return {validator: etag(validator, form) for validator in tags}
