@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
 MODULES = {"onnxruntime": "onnxruntime", "opencv": "cv2"}
 
 
-def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries: str) -> ModelInfo:
+def model_info(
+    name: str,
+    weights: Weights | None,
+    runtime: Runtime,
+    *libraries: str,
+    others: Sequence[Weights] = (),
+) -> ModelInfo:
     """Describe a loaded model; its numbers depend on the installed packages `libraries`.
 
-    `weights` is None for a model without weights, which always runs on the CPU in fp32.
+    `weights` is None for a model without weights, which always runs on the CPU in fp32. `others`
+    are the model's further files.
     """
     return ModelInfo(
         model_name=name,
@@ -29,6 +37,7 @@ def model_info(name: str, weights: Weights | None, runtime: Runtime, *libraries:
         device=runtime.device_name if weights else "cpu",
         precision=runtime.precision if weights else "fp32",
         weights_source=weights.source if weights else None,
+        other_sha256=tuple(other.sha256 for other in others),
         versions={library: _version(library) for library in libraries},
     )
 

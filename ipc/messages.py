@@ -107,7 +107,10 @@ def activity(request: ToWorker | ToDecoder) -> str:
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The weights of a model, where they come from, and how it runs."""
+    """The weights of a model, where they come from, and how it runs.
+
+    `other_sha256` are the hashes of its further files.
+    """
 
     model_name: str
     weights_sha256: str | None
@@ -116,6 +119,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     precision: str
     versions: dict[str, str]
     weights_source: str | None = None
+    other_sha256: tuple[str, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

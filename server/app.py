@@ -19,11 +19,12 @@ from ipc.arena import sweep
 from ipc.cpus import limit_blas_threads
 from server.children import child_specs
 from server.cuda_devices import DriverFailed
-from server.errors import Problem
+from server.errors import NotModified, Problem
 from server.http.api_keys import ApiKeys
 from server.http.middleware import RequestContext
 from server.http.origins import OriginGuard, cors
 from server.http.rendering import problem_response
+from server.http.results import VARY
 from server.http.routes import ROUTES
 from server.metrics import Metrics
 from server.service import Service
@@ -63,6 +64,7 @@ def create_app(
         lifespan=_lifespan,
         exception_handlers={
             Problem: _problem,
+            NotModified: _not_modified,
             ClientDisconnect: _hung_up,
             HTTPException: _http_exception,
             Exception: _unexpected,
@@ -111,6 +113,12 @@ async def _problem(request: Request, error: Exception) -> Response:
     service: Service = request.app.state.service
     service.metrics.rejected.labels(error.code).inc()
     return problem_response(error)
+
+
+async def _not_modified(request: Request, error: Exception) -> Response:
+    """304, though RFC 9110 has 412 for POST: an analysis changes nothing, as a GET."""
+    assert isinstance(error, NotModified)
+    return Response(status_code=304, headers={"ETag": error.etag, **VARY})
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ STATUS = {
     "host_not_allowed": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "not_acceptable": 406,
     "upload_too_large": 413,
     "frame_too_large": 413,
     "unsupported_media_type": 415,
@@ -29,6 +30,14 @@ STATUS = {
     "deadline_exceeded": 504,
     "insufficient_storage": 507,
 }
+
+
+class NotModified(Exception):
+    """What the client has is what it would get: a response without a body, with this ETag."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(etag)
+        self.etag = etag
 
 
 class FieldError(msgspec.Struct, frozen=True):

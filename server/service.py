@@ -18,6 +18,7 @@ from server.analysis.events import Event, Stream
 from server.analysis.hashes import InputHashes
 from server.analysis.request import Request
 from server.analysis.response_builder import CombinedResponse
+from server.analysis.validators import code_digest
 from server.children import child_specs
 from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher
@@ -76,6 +77,7 @@ class Service:
         """
         self.arena.create()
         self._running = [asyncio.create_task(child.run()) for child in self.children]
+        await asyncio.to_thread(code_digest)
         await asyncio.to_thread(self.arena.reserve)
 
     async def stop(self) -> None:
@@ -91,31 +93,41 @@ class Service:
         for child in self.children:
             child.kill_for_good()
 
-    async def events(self, request: Request) -> AsyncGenerator[Event, None]:
-        """Yield the events of the request; raises Problem if it fails as a whole."""
+    async def events(
+        self, request: Request, stream: Stream | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the events of the request, from `stream` if given.
+
+        Raises Problem if it fails as a whole, NotModified if the client has the response already.
+        """
+        stream = Stream() if stream is None else stream
         with nullcontext() if request.admitted else self.admission.admit(request.recurrence_key):
-            stream = Stream()
             async with aclosing(stream.events(self._run(request, stream))) as emitted:
                 async for event in emitted:
                     yield event
 
-    async def infer(self, request: Request) -> Response:
-        """Return the response of the request's only task; raises Problem."""
-        combined = await self.infer_all(request)
+    async def infer(self, request: Request, stream: Stream | None = None) -> Response:
+        """Return the response of the request's only task; raises Problem, NotModified."""
+        combined = await self.infer_all(request, stream)
         (response,) = combined.results.values()
         assert isinstance(response, Response)
         return response
 
-    async def infer_all(self, request: Request) -> CombinedResponse:
-        """Return the response of each task; raises Problem if all tasks failed."""
+    async def infer_all(self, request: Request, stream: Stream | None = None) -> CombinedResponse:
+        """Return the response of each task; raises Problem if all tasks failed, NotModified.
+
+        Afterwards, `stream` has the validator of the response.
+        """
         results: dict[str, Response] = {}
         errors: dict[str, ProblemDocument] = {}
-        async with aclosing(self.events(request)) as stream:
-            async for event in stream:
+        stream = Stream() if stream is None else stream
+        async with aclosing(self.events(request, stream)) as emitted:
+            async for event in emitted:
                 if isinstance(event, events.Result):
                     results[event.task] = event.response
                 elif isinstance(event, events.Error):
                     errors[event.task] = event.problem
+                    stream.validator = None
         for document in errors.values():
             if not results:
                 raise Problem(document.code, document.detail, errors=document.errors)

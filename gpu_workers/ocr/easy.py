@@ -35,7 +35,8 @@ def load(languages: tuple[str, ...], runtime: Runtime) -> EasyOcr:
     detector = runtime.weights.resolve(DETECTOR, "ocr")
     recogniser = runtime.weights.resolve(script.filename, "ocr")
     name = f"{Path(DETECTOR).stem}+{Path(script.filename).stem}"
-    info = model_info(name, recogniser, runtime, "easyocr", "torch", "opencv")
+    libraries = ("easyocr", "torch", "opencv")
+    info = model_info(name, recogniser, runtime, *libraries, others=[detector])
     stand_in = detector.stand_in or recogniser.stand_in
     sources = dict.fromkeys((detector.source, recogniser.source))
     return EasyOcr(

@@ -46,8 +46,8 @@ class Spec(msgspec.Struct, frozen=True):
 def load(spec: Spec, runtime: Runtime) -> Places:
     """Load the network and its two lists; raises ModelUnavailable."""
     weights = runtime.weights.resolve(NETWORK, "places")
-    categories = _read_list(runtime.weights.resolve(CATEGORIES, "places").path)
-    settings = _read_list(runtime.weights.resolve(INDOOR_OUTDOOR, "places").path)
+    lists = [runtime.weights.resolve(name, "places") for name in (CATEGORIES, INDOOR_OUTDOOR)]
+    categories, settings = (_read_list(file.path) for file in lists)
     network = _read_network(weights.path)
     network = network.to(runtime.device, runtime.dtype, memory_format=torch.channels_last)
     return Places(
@@ -55,7 +55,7 @@ def load(spec: Spec, runtime: Runtime) -> Places:
         labels=[path[len("/a/") :] for path in categories],
         outdoor=[settings[path] == OUTDOOR for path in categories],
         runtime=runtime,
-        info=model_info(NETWORK, weights, runtime, "torch", "torchvision", "pillow"),
+        info=model_info(NETWORK, weights, runtime, "torch", "torchvision", "pillow", others=lists),
     )
 
 

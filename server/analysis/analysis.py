@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from ipc.messages import ModelInfo, Probed
+from ipc.messages import ModelInfo
 from server.analysis import events
 from server.analysis.audio_plan import plan_audio
 from server.analysis.events import Stream
@@ -19,10 +19,11 @@ from server.analysis.pipeline import Pipeline
 from server.analysis.planner import FramePlan, plan_frames
 from server.analysis.request import Request
 from server.analysis.response_builder import ResponseBuilder
+from server.analysis.validators import validator
 from server.children.child_specs import eligible_workers
 from server.children.decoder_client import DecoderClient
 from server.children.dispatcher import Dispatcher, Route
-from server.errors import Problem
+from server.errors import NotModified, Problem
 from server.frame_pool.pool import FramePool
 from server.settings import Settings
 from server.tasks.registry import installed
@@ -51,16 +52,22 @@ class Analysis:
         self._started = time.perf_counter()
 
     async def run(self, stream: Stream) -> None:
-        """Run all tasks; raises Problem if the request fails as a whole."""
+        """Run all tasks; raises Problem if the request fails as a whole.
+
+        Raises NotModified if the client has the response already.
+        """
         self._stream = stream
         self._emit = stream.emit
         file, video = self._request.file, self._request.video
         await self._hashes.settle(file)
-        digest, probed, models = await _settled(
+        if self._request.held:
+            await self._check_held()
+        digest, (probed, *models) = await _settled(
             self._hashes.of(file, video.input_hash),
             self._decoders.probe(file, video.start_ms, video.end_ms),
-            [self._load(task) for task in self._request.tasks],
+            *(self._load(task) for task in self._request.tasks),
         )
+        stream.validator = self._validator(digest, models)
         for task, problem in self._request.refused.items():
             self._emit(events.Error(task, problem.document()))
         jobs = self._jobs(models)
@@ -72,6 +79,27 @@ class Analysis:
         self._responses = ResponseBuilder(self.run_id, video, digest, probed.video, self._started)
         await _together([self._on_frames(jobs), *(self._on_audio(job) for job in jobs)])
         return self._done()
+
+    async def _check_held(self) -> None:
+        """Raise NotModified if the client has the response; the video is not even indexed."""
+        digest, models = await _settled(
+            self._hashes.of(self._request.file, self._request.video.input_hash),
+            *(self._load(task) for task in self._request.tasks),
+        )
+        current = self._validator(digest, models)
+        if current is not None and current in self._request.held:
+            raise NotModified(self._request.held[current])
+
+    def _validator(self, digest: str, models: Sequence[ModelInfo | Problem]) -> str | None:
+        """That of the whole response; None if a task has failed: it may succeed the next time."""
+        loaded = {
+            task: model
+            for task, model in zip(self._request.tasks, models, strict=True)
+            if isinstance(model, ModelInfo)
+        }
+        if self._request.refused or len(loaded) < len(models):
+            return None
+        return validator(self._request, digest, loaded)
 
     def _route(self, task: str) -> Route:
         runs_on = installed()[task].runs_on(self._request.tasks[task])
@@ -151,14 +179,12 @@ class Analysis:
         self._emit(events.Done(self.run_id))
 
 
-async def _settled(
-    digest: Awaitable[str], probed: Awaitable[Probed], models: Sequence[Awaitable[ModelInfo]]
-) -> tuple[str, Probed | Problem, list[ModelInfo | Problem]]:
+async def _settled(digest: Awaitable[str], *others: Awaitable[Any]) -> tuple[str, list[Any]]:
     """Await all concurrently; raises the Problem of the digest.
 
-    The other problems are returned, so the reported problem does not depend on timing.
+    The problems of the others are returned, so the reported problem does not depend on timing.
     """
-    tasks = [asyncio.ensure_future(waited) for waited in (digest, probed, *models)]
+    tasks = [asyncio.ensure_future(waited) for waited in (digest, *others)]
     try:
         outcomes: list[Any] = [await tasks[0]]
         outcomes += [await _problem_or(task) for task in tasks[1:]]
@@ -166,7 +192,7 @@ async def _settled(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return outcomes[0], outcomes[1], outcomes[2:]
+    return outcomes[0], outcomes[1:]
 
 
 async def _problem_or(task: asyncio.Future[Any]) -> Any:

@@ -70,9 +70,13 @@ class Stream:
 
     `emit` never waits, so that a request waits for its reader only where it chooses to: in `room`,
     which is called while no frames are leased. A slow reader delays its own request alone.
+
+    `validator` is that of the response (see `server.analysis.validators`), None if it is not known
+    yet, or if a task has failed.
     """
 
     def __init__(self) -> None:
+        self.validator: str | None = None
         self._unread: deque[Event] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()

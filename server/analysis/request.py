@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -39,7 +39,9 @@ class Request:
     """The tasks to run on one file, whether it was named, uploaded or downloaded.
 
     `refused` has the tasks whose fields are invalid. `recurrence_key` is the same if the request is
-    sent again after a refusal. `admitted`: it has its place already.
+    sent again after a refusal. `admitted`: it has its place already. `held` are the validators of
+    the responses that the client has (see `server.analysis.validators`), with their ETags. `name`
+    is that of the file, or its path.
     """
 
     file: FileRef
@@ -51,3 +53,5 @@ class Request:
     spent_s: float = 0.0
     """What the download took of `timeout_s`."""
     admitted: bool = False
+    name: str = "video"
+    held: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +13,7 @@ from ipc.messages import VideoInfo
 from server.analysis.hashes import config_hash
 from server.analysis.job import Job
 from server.analysis.request import Video
+from server.analysis.validators import request_config
 from server.errors import ProblemDocument
 from server.tasks.response import Provenance, Response, Timings
 
@@ -47,7 +47,7 @@ class ResponseBuilder:
         producer, package = task.produced_by(job.options)
         return task.response(
             run_id=self._run_id,
-            config_hash=config_hash(self._config(job)),
+            config_hash=config_hash(request_config(task, job.options, self._request)),
             input_hash=self._input_hash,
             task_id=self._request.task_id,
             producer=producer,
@@ -62,11 +62,6 @@ class ResponseBuilder:
             ),
             **task.fields(job.options, job.state),
         )
-
-    def _config(self, job: Job) -> Mapping[str, Any]:
-        span = {"start_ms": self._request.start_ms, "end_ms": self._request.end_ms}
-        given = {name: value for name, value in span.items() if value is not None}
-        return job.task.config(job.options) | given
 
 
 def _provenance(job: Job) -> Provenance:

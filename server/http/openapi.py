@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -13,11 +14,17 @@ from server.analysis.response_builder import CombinedResponse
 from server.errors import STATUS, ProblemDocument
 from server.http.api_keys import OPEN_PATHS
 from server.http.health import Health
-from server.http.rendering import MSGPACK
-from server.http.streaming import NDJSON, SSE
+from server.http.negotiation import JSON, STREAMS, Form, forms_of, refusal
 from server.tasks.registry import AnyTask, installed
 
 REFERENCE = "#/components/schemas/{name}"
+ETAG = 'W/"00112233445566778899aabbccddeeff-json"'
+TAGGED = {
+    "description": "Changes with the input, the options, the weights, the code and the form. "
+    "Streams and responses with failed tasks have none.",
+    "schema": {"type": "string"},
+    "example": ETAG,
+}
 
 
 @cache
@@ -75,21 +82,27 @@ def _require_key(document: dict[str, Any]) -> None:
 def _operation(task: AnyTask, components: dict[str, Any]) -> dict[str, Any]:
     """POST /infer/{task}: the fields of the video and of the task in one object."""
     options = components[task.options.__name__]["properties"]
-    return _post(f"infer_{task.name}", options, components, task.response)
+    forms = forms_of([task.name])
+    return _post(f"infer_{task.name}", options, components, task.response, forms)
 
 
 def _combined(components: dict[str, Any]) -> dict[str, Any]:
-    """POST /infer: several tasks on one decode."""
+    """POST /infer: several tasks on one decode. If there is one, it may be sent in its formats."""
     tasks = {
         name: {"$ref": REFERENCE.format(name=task.options.__name__)}
         for name, task in installed().items()
     }
     wanted = {"tasks": {"type": "object", "properties": tasks, "minProperties": 1}}
-    return _post("infer", wanted, components, CombinedResponse)
+    forms = {form.name: form for name in installed() for form in forms_of([name])}
+    return _post("infer", wanted, components, CombinedResponse, [*forms.values()])
 
 
 def _post(
-    name: str, properties: dict[str, Any], components: dict[str, Any], answer: type
+    name: str,
+    properties: dict[str, Any],
+    components: dict[str, Any],
+    answer: type,
+    forms: Sequence[Form],
 ) -> dict[str, Any]:
     video = components["Video"]
     body = {
@@ -108,15 +121,16 @@ def _post(
         "required": ["file"],
         "additionalProperties": False,
     }
-    result = _answer("The result", answer)
-    result["content"][MSGPACK] = result["content"]["application/json"]
-    result["content"] |= {form: {"schema": {"type": "string"}} for form in (NDJSON, SSE)}
-    responses: dict[str, Any] = {"200": result}
+    responses: dict[str, Any] = {"200": _result(answer, forms), "304": _not_modified()}
     for status in sorted(set(STATUS.values())):
         codes = ", ".join(code for code, of_code in STATUS.items() if of_code == status)
         responses[str(status)] = _answer(codes, ProblemDocument, "application/problem+json")
+    refused = responses[str(STATUS["not_acceptable"])]["content"]["application/problem+json"]
+    example = refusal("There is no format 'nonsense' of this response", forms)
+    refused["example"] = example.document()
     return {
         "operationId": name,
+        "parameters": _parameters(forms),
         "requestBody": {
             "required": True,
             "content": {
@@ -126,6 +140,44 @@ def _post(
         },
         "responses": responses,
     }
+
+
+def _parameters(forms: Sequence[Form]) -> list[dict[str, Any]]:
+    names = {"type": "string", "enum": [form.name for form in forms]}
+    tags = {"type": "string", "pattern": "^[!-~ ]*$"}
+    return [
+        {
+            "name": "format",
+            "in": "query",
+            "description": "The form of the response, instead of that in Accept.",
+            "schema": names,
+            "example": JSON.name,
+        },
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "ETags of responses that the client has: 304 if one of them holds.",
+            "schema": tags,
+            "example": ETAG,
+        },
+    ]
+
+
+def _result(answer: type, forms: Sequence[Form]) -> dict[str, Any]:
+    """The response in all its forms."""
+    result = _answer("The result", answer)
+    as_json = result["content"][JSON.media_type]
+    text: dict[str, Any] = {"schema": {"type": "string"}}
+    for form in (*forms, *STREAMS):
+        whole = form.export is None and not form.streams
+        result["content"][form.media_type] = as_json if whole else text
+    disposition = {"description": "The name of the file, if a format is sent.", **text}
+    result["headers"] = {"ETag": TAGGED, "Content-Disposition": disposition}
+    return result
+
+
+def _not_modified() -> dict[str, Any]:
+    return {"description": "One of the ETags in If-None-Match holds", "headers": {"ETag": TAGGED}}
 
 
 def _answer(description: str, kind: type, media_type: str = "application/json") -> dict[str, Any]:

@@ -22,8 +22,9 @@ from server.metrics import Metrics
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
-REQUEST_HEADERS = ("Authorization", "X-Request-ID", "X-Request-Timeout")  # of a page's script
-RESPONSE_HEADERS = ("Retry-After", "X-Request-ID")
+# Of a page's script.
+REQUEST_HEADERS = ("Authorization", "If-None-Match", "X-Request-ID", "X-Request-Timeout")
+RESPONSE_HEADERS = ("Content-Disposition", "ETag", "Retry-After", "X-Request-ID")
 
 
 def cors(origins: Sequence[str]) -> Middleware:

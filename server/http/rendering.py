@@ -9,14 +9,14 @@ from starlette.responses import Response
 from server.errors import Problem
 
 MSGPACK = "application/msgpack"
-_MSGPACK_NAMES = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+MSGPACK_NAMES = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 
 
 def wants_msgpack(request: Request) -> bool:
     """Whether the client's Accept header lists MessagePack."""
     accepted = request.headers.get("accept", "")
     names = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
-    return any(name in _MSGPACK_NAMES for name in names)
+    return any(name in MSGPACK_NAMES for name in names)
 
 
 def render(request: Request, body: object) -> Response:

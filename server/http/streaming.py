@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from server.analysis.events import Event, Failed, Progress, Started
@@ -19,13 +19,6 @@ from server.metrics import Metrics
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
 KEEP_ALIVE_S = 10.0
-
-
-def stream_format(request: Request) -> str | None:
-    """The stream format that the client's Accept header requests, or None."""
-    accepted = request.headers.get("accept", "")
-    names = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
-    return next((name for name in names if name in (NDJSON, SSE)), None)
 
 
 class EventStream:

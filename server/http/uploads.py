@@ -29,6 +29,8 @@ class Upload:
     size_bytes: int
     request: bytes
     """The `request` part; `{}` if there is none."""
+    name: str
+    """The client's name for the file."""
 
 
 @asynccontextmanager
@@ -48,7 +50,7 @@ async def received(request: Request, max_bytes: int) -> AsyncIterator[Upload]:
         await _receive(request, _parser(request, form), form, max_bytes)
         file = await video.complete()
         sent = bytes(form.request) if "request" in form.names else b"{}"
-        yield Upload(file, video.input_hash, video.size_bytes, sent)
+        yield Upload(file, video.input_hash, video.size_bytes, sent, form.file_name)
 
 
 async def _receive(request: Request, parser: MultipartParser, form: _Form, max_bytes: int) -> None:
@@ -72,6 +74,7 @@ class _Form:
     def __init__(self, video: StoredVideo) -> None:
         self.video = video
         self.names: set[str] = set()
+        self.file_name = ""
         self.request = bytearray()
         self._name = ""
         self._header = b""
@@ -115,6 +118,8 @@ class _Form:
         if self._name in self.names:
             raise _invalid(self._name, f"it has more than one `{self._name}` part")
         self.names.add(self._name)
+        if self._name == "file":
+            self.file_name = options.get(b"filename", b"").decode(errors="replace")
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """Append to the part's content."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ipc.results import BBox, Detection
+from server.formats.exports import of_boxes
 from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Interval, ListTask, Name, Options
 
@@ -49,6 +50,7 @@ class Faces(ListTask[FacesOptions]):
     producer = "yolo"
     package = "ultralytics"
     worker = "gpu_workers.tasks.faces"
+    exports = of_boxes(Face, "detections")
 
     def needs(self, options: FacesOptions) -> FrameInput:
         """Sampled frames at full size."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from ipc.results import Detection
+from server.formats.exports import of_boxes
 from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Interval, ListTask, Name, Options
 
@@ -42,6 +43,7 @@ class Objects(ListTask[ObjectsOptions]):
     producer = "yolo"
     package = "ultralytics"
     worker = "gpu_workers.tasks.objects"
+    exports = of_boxes(Detection, "detections")
 
     def needs(self, options: ObjectsOptions) -> FrameInput:
         """Sampled frames at full size."""

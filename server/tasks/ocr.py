@@ -7,6 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from ipc.results import TextDetection
+from server.formats import csv, screen_text
+from server.formats.exports import of_text
+from server.formats.format import Export
+from server.formats.subtitles import Cue
 from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Interval, Language, ListTask, Options, RunsOn
 
@@ -43,6 +47,27 @@ class OcrResponse(Response, frozen=True, kw_only=True):
     detections: list[TextDetection]
 
 
+def _lines(options: OcrOptions, response: OcrResponse) -> list[str]:
+    """Every text once, in the order in which they appear."""
+    texts = screen_text.on_screen(response.detections, options.frame_interval, response.video)
+    return [text.best.text for text in texts]
+
+
+def _cues(options: OcrOptions, response: OcrResponse) -> list[Cue]:
+    return screen_text.cues(response.detections, options.frame_interval, response.video)
+
+
+def _table(options: OcrOptions, response: OcrResponse) -> csv.Table:
+    """With the four corners of the polygon."""
+    plain = csv.table(TextDetection, response.detections)
+    corners = [f"{axis}{number}" for number in range(1, 5) for axis in "xy"]
+    rows = [
+        [*row, *(number for point in found.polygon for number in (point.x, point.y))]
+        for row, found in zip(plain.rows, response.detections, strict=True)
+    ]
+    return csv.Table([*plain.columns, *corners], rows)
+
+
 class Ocr(ListTask[OcrOptions]):
     """POST /infer/ocr."""
 
@@ -53,6 +78,7 @@ class Ocr(ListTask[OcrOptions]):
     producer = "easyocr"
     package = "easyocr"
     worker = "gpu_workers.tasks.ocr"
+    exports = (*of_text(_cues, _lines), Export(csv, _table))
 
     def config(self, options: OcrOptions) -> dict[str, Any]:
         """The effective list of languages replaces both spellings."""

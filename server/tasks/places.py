@@ -7,6 +7,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from ipc.results import Classification
+from server.formats import csv
+from server.formats.format import Export
 from server.tasks.response import Response
 from server.tasks.task import FrameInput, Interval, ListTask, Options
 
@@ -26,6 +28,17 @@ class PlacesResponse(Response, frozen=True, kw_only=True):
     classifications: list[Classification]
 
 
+def _table(options: PlacesOptions, response: PlacesResponse) -> csv.Table:
+    """One row per frame and category."""
+    columns = ("frame_index", "timestamp_ms", "indoor", "rank", "label", "confidence")
+    rows = [
+        (f.frame_index, f.timestamp_ms, str(f.indoor).lower(), rank, found.label, found.confidence)
+        for f in response.classifications
+        for rank, found in enumerate(f.predictions, 1)
+    ]
+    return csv.Table(columns, rows)
+
+
 class Places(ListTask[PlacesOptions]):
     """POST /infer/places."""
 
@@ -36,6 +49,7 @@ class Places(ListTask[PlacesOptions]):
     producer = "places365"
     package = "torchvision"
     worker = "gpu_workers.tasks.places"
+    exports = (Export(csv, _table),)
     items_field = "classifications"
 
     def needs(self, options: PlacesOptions) -> FrameInput:

@@ -30,6 +30,13 @@ def installed() -> Mapping[str, AnyTask]:
     return MappingProxyType(tasks)
 
 
+@cache
+def distribution(name: str) -> str:
+    """The name and version of the package that an installed task is part of."""
+    (entry,) = entry_points(group=GROUP, name=name)
+    return "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
 def _load(entry: EntryPoint) -> AnyTask:
     where = f"the task {entry.name!r} ({entry.value}, group {GROUP})"
     try:

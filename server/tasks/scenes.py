@@ -14,6 +14,9 @@ from msgspec import Meta
 
 from ipc.messages import MediaRange, VideoInfo
 from ipc.results import Changes, Scene, Scenes, Timeline
+from server.formats import edl, ffmetadata, otio
+from server.formats.exports import tabular
+from server.formats.format import Export
 from server.tasks.response import Response
 from server.tasks.task import Fraction, FrameInput, Options, RunsOn, Task
 
@@ -52,6 +55,10 @@ class SceneTask(Task[ScenesOptions, State]):
     producer = "scenedetect"
     package = "scenedetect"
     worker = "gpu_workers.tasks.scenes"
+    exports = (
+        tabular(Scene, "scenes"),
+        *(Export(form, lambda _, response: response.scenes) for form in (ffmetadata, edl, otio)),
+    )
 
     def needs(self, options: ScenesOptions) -> FrameInput:
         """Every frame, scaled down, with the previous one for comparison."""

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from ipc.arena import SAMPLE_RATE
 from ipc.messages import MediaRange, TaskSpec, VideoInfo
+from server.formats.format import Export
 from server.settings import Settings
 from server.tasks.response import Response
 
@@ -107,6 +108,8 @@ class Task(ABC, Generic[OptionsT, StateT]):
     """The distribution whose installed version is `producer_version`."""
     worker: ClassVar[str]
     """The module that workers import: it has `Spec` and `load`, see gpu_workers.model."""
+    exports: ClassVar[tuple[Export, ...]] = ()
+    """The formats of its response besides JSON and MessagePack, see server.formats."""
 
     def with_defaults(self, options: OptionsT, settings: Settings) -> OptionsT:
         """The options, completed with the defaults that depend on the deployment."""

@@ -9,6 +9,8 @@ import msgspec
 
 from ipc.results import Segment
 from ipc.speech import LoudestFound, NextRead, Step, StepResult, WindowsRead
+from server.formats.exports import of_text, tabular
+from server.formats.subtitles import spoken
 from server.settings import Settings
 from server.tasks.response import Response
 from server.tasks.task import AudioInput, AudioStep, Language, Name, Options, Task
@@ -64,6 +66,13 @@ class Transcribe(Task[TranscribeOptions, State]):
     producer = "whisper"
     package = "openai-whisper"
     worker = "gpu_workers.tasks.transcribe"
+    exports = (
+        *of_text(
+            lambda _, response: spoken(response.segments),
+            lambda _, response: [segment.text for segment in response.segments],
+        ),
+        tabular(Segment, "segments"),
+    )
 
     def with_defaults(self, options: TranscribeOptions, settings: Settings) -> TranscribeOptions:
         """Fill in the deployment's model."""

@@ -30,6 +30,7 @@ class Call:
     """One curl command, taken apart."""
 
     path: str = ""
+    query: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     form: dict[str, str] = field(default_factory=dict)
@@ -44,7 +45,7 @@ def parsed(command: Command) -> Call:
     words = iter(command.words[1:])
     for word in words:
         match word:
-            case "-s" | "-sN":
+            case "-s" | "-sN" | "-sOJ":
                 pass
             case "-H":
                 name, _, value = next(words).partition(": ")
@@ -56,7 +57,7 @@ def parsed(command: Command) -> Call:
                 call.form[name] = value
             case _:
                 assert word.startswith(ADDRESS)
-                call.path = word.removeprefix(ADDRESS)
+                call.path, _, call.query = word.removeprefix(ADDRESS).partition("?")
     return call
 
 
@@ -83,7 +84,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def send(call: Call, server: Server, clip: Path) -> httpx.Response:
     if not call.form:
         body = call.body.replace(CLIP, str(clip))
-        return server.client.post(call.path, content=body, headers=call.headers)
+        url = f"{call.path}?{call.query}"
+        return server.client.post(url, content=body, headers=call.headers)
     assert call.form.pop("file") == f"@{CLIP}"
     files = {"file": clip.read_bytes(), **{k: (None, v) for k, v in call.form.items()}}
     return server.client.post(call.path, files=files, headers=call.headers)
@@ -104,6 +106,10 @@ def test_curl(command: Command, server: Server, clip: Path, settings: Settings) 
         named = "the events are `started`, `progress`, `partial`, `result`, `error` and `done`"
         assert named in " ".join(text_of("README.md").lower().split())
         assert {event["event"] for event in events} <= set(quoted(named))
+    elif call.query:
+        name = call.query.removeprefix("format=")
+        assert response.headers["content-disposition"].startswith("attachment")
+        assert name in {export.format.NAME for export in installed()[str(call.task)].exports}
     elif call.task is None:
         assert set(response.json()["results"]) == WITHOUT_WEIGHTS
 
@@ -113,6 +119,8 @@ def test_every_task_and_way_to_ask_has_a_curl() -> None:
     assert {call.task for call in calls} == {None, *builtin()}
     assert any(call.form for call in calls)
     assert any("Accept" in call.headers for call in calls)
+    assert any("If-None-Match" in call.headers for call in calls)
+    assert any(call.query for call in calls)
 
 
 def test_the_responses_shown_have_the_fields_of_the_contract() -> None:

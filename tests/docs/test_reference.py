@@ -68,8 +68,26 @@ def test_request_fields() -> None:
     for name, cell in rows.items():
         listed = re.findall(r"`(\w+)` \(", cell)
         assert sorted(listed) == sorted(installed()[name].options.__struct_fields__), name
-    builtin = {n for n, t in installed().items() if t.worker.startswith("gpu_workers.tasks.")}
-    assert set(rows) == builtin
+    assert set(rows) == builtin_tasks()
+
+
+def builtin_tasks() -> set[str]:
+    return {n for n, t in installed().items() if t.worker.startswith("gpu_workers.tasks.")}
+
+
+def test_formats() -> None:
+    """Each row has its formats, the tasks that have them, and their media types."""
+    listed = {
+        (task, name, media_type)
+        for names, tasks, media_types, _ in table("README.md", "format")[1:]
+        for name, media_type in zip(quoted(names), quoted(media_types), strict=True)
+        for task in (builtin_tasks() if tasks == "all" else tasks.split(", "))
+    }
+    assert listed == {
+        (name, export.format.NAME, export.format.MEDIA_TYPE)
+        for name in builtin_tasks()
+        for export in installed()[name].exports
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -109,6 +109,20 @@ def test_it_has_its_route(server: Server, clip: Path) -> None:
     assert answer["config_hash"] != server.infer("sharpness", clip).json()["config_hash"]
 
 
+def test_it_has_a_format_of_its_own(server: Server, clip: Path) -> None:
+    body = {"video_path": str(clip), **BY_INDEX}
+    answer = server.client.post("/infer/sharpness?format=csv", json=body)
+    frames = server.infer("sharpness", clip, **BY_INDEX).json()["frames"]
+    header, *rows = answer.text.splitlines()
+    assert header == "frame_index,timestamp_ms,sharpness,brightness"
+    assert [int(row.split(",")[0]) for row in rows] == [frame["frame_index"] for frame in frames]
+    assert server.client.post("/infer/sharpness?format=srt", json=body).status_code == 406
+    tag = {"If-None-Match": answer.headers["etag"]}
+    assert (
+        server.client.post("/infer/sharpness?format=csv", json=body, headers=tag).status_code == 304
+    )
+
+
 def test_it_shares_the_decoded_frames(server: Server, installed: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.mp4"
     make_small(path, seconds=4, width=320, height=180, fps=10, audio=False, seed=9)

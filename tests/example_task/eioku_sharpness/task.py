@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from eioku_sharpness.results import FrameQuality
+from server.formats.exports import tabular
 from server.tasks.response import Response
 from server.tasks.task import FrameInput, Interval, Options, RunsOn, Task
 
@@ -44,6 +45,7 @@ class SharpnessTask(Task[SharpnessOptions, State]):
     producer = "opencv"
     package = "opencv-python-headless"
     worker = "eioku_sharpness.worker"
+    exports = (tabular(FrameQuality, "frames"),)
 
     def needs(self, options: SharpnessOptions) -> FrameInput:
         """Sampled frames at full size, eight at a time."""
