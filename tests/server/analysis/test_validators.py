@@ -27,7 +27,7 @@ def made(
     **options: Any,
 ) -> str:
     request = Request(
-        FileRef("a.mp4", 0, 0, 0, 0), video, {"objects": ObjectsOptions(**options)}, {}, 60.0
+        FileRef("a.mp4", 0, 0, 0, 0), video, {"objects": ObjectsOptions(**options)}, {}, 60.0, "key"
     )
     return validator(request, input_hash, {"objects": model})
 
@@ -108,6 +108,6 @@ def test_another_package_or_library_gives_another_validator(
 
 def test_the_tasks_of_a_request_count() -> None:
     tasks = {"objects": ObjectsOptions(), "scenes": ScenesOptions()}
-    request = Request(FileRef("a.mp4", 0, 0, 0, 0), VIDEO, tasks, {}, 60.0)
+    request = Request(FileRef("a.mp4", 0, 0, 0, 0), VIDEO, tasks, {}, 60.0, "key")
     scenes = ModelInfo("ContentDetector", None, False, "cpu", "fp32", {})
     assert validator(request, "0" * 16, {"objects": MODEL, "scenes": scenes}) != made()
