@@ -69,6 +69,7 @@ def pin(config: WorkerConfig) -> None:
     # Threads that spin while they wait would take CPU time from the decoders.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["YOLO_OFFLINE"] = "1"  # otherwise ultralytics checks the network at import
+    os.environ["YOLO_AUTOINSTALL"] = "0"  # a worker installs no packages
     os.environ["YOLO_CONFIG_DIR"] = str(Path(config.model_cache_dir, "ultralytics"))
 
 

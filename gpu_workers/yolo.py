@@ -26,10 +26,14 @@ from gpu_workers.weights.errors import ModelUnavailable
 from ipc.arena import Pixels
 from ipc.results import BBox, Detection
 from ipc.subjects import FrameRef
+from ipc.tracks import Sample
 
 # Defaults of predict().
 IOU_THRESHOLD = 0.7
 MAX_DETECTIONS = 300
+
+# ByteTrack ignores empty boxes; responses show hundredths of a pixel.
+SMALLEST_SIDE = 0.01
 
 FRAMES_ALONE = 2  # frames per CPU thread in one forward pass
 
@@ -143,6 +147,24 @@ def detections(
                 )
             )
     return items
+
+
+def samples(
+    refs: Sequence[FrameRef], boxes: Boxes, label_of: Callable[[int], str], threshold: float
+) -> list[Sample]:
+    """The detections above `threshold`, as from `detections`, and all boxes for the tracker.
+
+    A score of exactly `threshold` is neither above nor below: its box is left out.
+    """
+    frames = []
+    for ref, found in zip(refs, boxes.frames, strict=True):
+        rows = found[found[:, 4] != threshold, :6]
+        reported = Boxes(boxes.input_size, [rows[rows[:, 4] > threshold]])
+        scale_boxes(boxes.input_size, rows[:, :4], (ref.height, ref.width))  # in place
+        rows[:, 2:4] = rows[:, 2:4].maximum(rows[:, :2] + SMALLEST_SIDE)
+        items = detections([ref], reported, label_of)
+        frames.append(Sample(ref.timestamp_ms, items, rows.numpy().tobytes()))
+    return frames
 
 
 def _read_checkpoint(path: Path) -> DetectionModel:

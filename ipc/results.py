@@ -15,13 +15,14 @@ class BBox(msgspec.Struct, frozen=True, gc=False):
 
 
 class Detection(msgspec.Struct, frozen=True, gc=False):
-    """One object or face in one frame."""
+    """One object or face in one frame; a request with `track` adds `track_id` (null: no track)."""
 
     frame_index: int
     timestamp_ms: int
     label: str
     confidence: float
     bbox: BBox
+    track_id: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import msgspec
-import torch
 
+from gpu_workers.detector import Detector
 from gpu_workers.model import Runtime
 from gpu_workers.model_info import model_info
-from gpu_workers.yolo import LIBRARIES, Boxes, Yolo, detections
-from ipc.arena import ArenaView
-from ipc.messages import ModelInfo
-from ipc.results import Detection
-from ipc.subjects import Frames
+from gpu_workers.yolo import LIBRARIES, Yolo
 
 INPUT_SIZE = 640  # the longer side of the network's input, in pixels
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """The checkpoint, and the minimum confidence of a box."""
+    """The checkpoint, the minimum confidence of a box, and whether faces are tracked."""
 
     model_name: str
     confidence_threshold: float
+    track: bool = False
 
 
 def load(spec: Spec, runtime: Runtime) -> Faces:
@@ -30,21 +27,13 @@ def load(spec: Spec, runtime: Runtime) -> Faces:
     return Faces(Yolo(weights.path, runtime), info)
 
 
-class Faces:
+class Faces(Detector[Spec]):
     """Finds faces in frames. The label is always "face", whatever label the checkpoint has."""
 
-    def __init__(self, yolo: Yolo, info: ModelInfo) -> None:
-        self._yolo = yolo
-        self.info = info
+    def input_size(self, spec: Spec) -> int:
+        """The same for all requests."""
+        return INPUT_SIZE
 
-    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> torch.Tensor:
-        """Letterbox the frames."""
-        return self._yolo.letterbox([arena.frame(ref) for ref in subject.refs], INPUT_SIZE)
-
-    def infer(self, spec: Spec, inputs: torch.Tensor) -> Boxes:
-        """Run the network and its NMS."""
-        return self._yolo.detect(inputs, spec.confidence_threshold)
-
-    def postprocess(self, spec: Spec, subject: Frames, outputs: Boxes) -> list[Detection]:
-        """Scale the boxes back to the frames."""
-        return detections(subject.refs, outputs, lambda _class_id: "face")
+    def label(self, class_id: int) -> str:
+        """There is only one."""
+        return "face"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import torch
 
+from gpu_workers.detector import Detector
 from gpu_workers.model import Runtime
 from gpu_workers.model_info import model_info
-from gpu_workers.yolo import LIBRARIES, Boxes, Yolo, detections
-from ipc.arena import ArenaView
-from ipc.messages import ModelInfo
-from ipc.results import Detection
-from ipc.subjects import Frames
+from gpu_workers.yolo import LIBRARIES, Yolo
 
 # The longer side of the network's input, in pixels. The checkpoints are trained at 640.
 INPUT_SIZES = {"fast": 480, "balanced": 640, "high_quality": 960}
@@ -24,6 +20,7 @@ class Spec(msgspec.Struct, frozen=True):
     confidence_threshold: float
     model_profile: str
     classes: tuple[str, ...] | None = None
+    track: bool = False
 
 
 def load(spec: Spec, runtime: Runtime) -> Objects:
@@ -33,22 +30,17 @@ def load(spec: Spec, runtime: Runtime) -> Objects:
     return Objects(Yolo(weights.path, runtime), info)
 
 
-class Objects:
+class Objects(Detector[Spec]):
     """Finds labelled boxes in frames."""
 
-    def __init__(self, yolo: Yolo, info: ModelInfo) -> None:
-        self._yolo = yolo
-        self.info = info
+    def input_size(self, spec: Spec) -> int:
+        """That of the profile."""
+        return INPUT_SIZES[spec.model_profile]
 
-    def preprocess(self, spec: Spec, subject: Frames, arena: ArenaView) -> torch.Tensor:
-        """Letterbox the frames to the size of `spec.model_profile`."""
-        frames = [arena.frame(ref) for ref in subject.refs]
-        return self._yolo.letterbox(frames, INPUT_SIZES[spec.model_profile])
+    def label(self, class_id: int) -> str:
+        """As in the checkpoint."""
+        return self.yolo.labels[class_id]
 
-    def infer(self, spec: Spec, inputs: torch.Tensor) -> Boxes:
-        """Run the network and its NMS; raises InvalidSpec for unknown labels in `spec.classes`."""
-        return self._yolo.detect(inputs, spec.confidence_threshold, spec.classes)
-
-    def postprocess(self, spec: Spec, subject: Frames, outputs: Boxes) -> list[Detection]:
-        """Scale the boxes back to the frames."""
-        return detections(subject.refs, outputs, self._yolo.labels.__getitem__)
+    def classes(self, spec: Spec) -> tuple[str, ...] | None:
+        """The requested ones."""
+        return spec.classes

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ipc.messages import ModelInfo, TaskSpec
-from ipc.subjects import Audio, Subject
+from ipc.subjects import Audio, Gathered, Subject
 from server.analysis.events import Emit, Partial, Progress
 from server.children.dispatcher import Dispatcher, Outcome, Route
 from server.errors import Problem
@@ -60,6 +60,12 @@ class Job:
             if items := self.task.add(self.state, result):
                 self.emit(Partial(self.task.name, items))
         self.emit(Progress(self.task.name, self.frames_done, self.frames_total))
+
+    async def send_gathered(self, gathered: Any, dispatcher: Dispatcher) -> None:
+        """Send data that the fold gathered, and fold in the result; raises Problem."""
+        subject = Gathered(msgspec.Raw(msgspec.msgpack.encode(gathered)))
+        spec = self.task.task_spec(self.options, self.state)
+        self.add(await dispatcher.infer(self.route, spec, subject), 0)
 
 
 class Batches:
@@ -136,12 +142,12 @@ class Batches:
     async def _take(self) -> None:
         frames, task = self._pending.popleft()
         try:
-            outcome = await task
+            self.job.add(await task, frames)
+            if (gathered := self.job.task.follow_up(self.job.state)) is not None:
+                await self.job.send_gathered(gathered, self._dispatcher)
         except Problem as problem:
             self.job.problem = problem
             await self.abandon()
-            return
         except asyncio.CancelledError:
             task.cancel()
             raise
-        self.job.add(outcome, frames)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from ipc.messages import MediaRange, VideoInfo
-from ipc.subjects import FrameRef, Frames, Gathered
+from ipc.subjects import FrameRef, Frames
 from server.analysis.audio_plan import AudioPlan
 from server.analysis.decode_windows import Sized, windows
 from server.analysis.events import Stream
@@ -78,9 +76,7 @@ class Pipeline:
         """Send the data gathered by the job's fold, if its task requires it; raises Problem."""
         gathered = job.task.finish(job.state, video, span)
         if gathered is not None:
-            subject = Gathered(msgspec.Raw(msgspec.msgpack.encode(gathered)))
-            spec = job.task.task_spec(job.options, job.state)
-            job.add(await self._dispatcher.infer(job.route, spec, subject), 0)
+            await job.send_gathered(gathered, self._dispatcher)
 
 
 async def _send_chunk(

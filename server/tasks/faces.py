@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ipc.results import BBox, Detection
 from server.formats.exports import of_boxes
+from server.tasks.detections import Detections, Track, TrackOptions
 from server.tasks.response import Response
-from server.tasks.task import Fraction, FrameInput, Interval, ListTask, Name, Options
+from server.tasks.task import Fraction, FrameInput, Interval, Name
 
 CHUNK_FRAMES = 8
 
 
-class FacesOptions(Options, frozen=True):
-    """The same fields as in the original service."""
+class FacesOptions(TrackOptions, frozen=True):
+    """The same fields as in the original service, and `track`."""
 
     model_name: Name = "yolov8n-face.pt"
     frame_interval: Interval = 30
@@ -24,7 +23,10 @@ class FacesOptions(Options, frozen=True):
 
 
 class Face(msgspec.Struct, frozen=True):
-    """One face in one frame; `cluster_id` is null, because faces are not clustered yet."""
+    """One face in one frame; `cluster_id` is null, because faces are not clustered yet.
+
+    A request with `track` adds `track_id` (null: no track).
+    """
 
     frame_index: int
     timestamp_ms: int
@@ -32,21 +34,22 @@ class Face(msgspec.Struct, frozen=True):
     confidence: float
     bbox: BBox
     cluster_id: str | None = None
+    track_id: int | UnsetType | None = UNSET
 
 
 class FacesResponse(Response, frozen=True, kw_only=True):
-    """Faces, ordered by frame, then by falling confidence."""
+    """Faces, ordered by frame, then by falling confidence; with `track`, also their tracks."""
 
     detections: list[Face]
+    tracks: list[Track] | UnsetType = UNSET
 
 
-class Faces(ListTask[FacesOptions]):
+class Faces(Detections[FacesOptions]):
     """POST /infer/faces."""
 
     name = "faces"
     options = FacesOptions
     response = FacesResponse
-    result = list[Detection]
     producer = "yolo"
     package = "ultralytics"
     worker = "gpu_workers.tasks.faces"
@@ -64,6 +67,6 @@ class Faces(ListTask[FacesOptions]):
         """One model per checkpoint."""
         return f"{self.name}/{options.model_name}"
 
-    def add(self, state: list[Any], result: list[Detection]) -> Sequence[Face]:
-        """Append the detections as faces."""
-        return super().add(state, [Face(**msgspec.structs.asdict(found)) for found in result])
+    def item(self, found: Detection) -> Face:
+        """A detection as a face."""
+        return Face(**msgspec.structs.asdict(found))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ipc.results import Detection
 from server.formats.exports import of_boxes
+from server.tasks.detections import Detections, State, Track, TrackOptions
 from server.tasks.response import Response
-from server.tasks.task import Fraction, FrameInput, Interval, ListTask, Name, Options
+from server.tasks.task import Fraction, FrameInput, Interval, Name
 
 CHUNK_FRAMES = 8
 
 
-class ObjectsOptions(Options, frozen=True):
+class ObjectsOptions(TrackOptions, frozen=True):
     """`model_profile` sets the input size of the network; `classes` null keeps every label."""
 
-    extensions: ClassVar[frozenset[str]] = frozenset({"classes"})
+    extensions: ClassVar[frozenset[str]] = TrackOptions.extensions | {"classes"}
 
     model_name: Name = "yolov8n.pt"
     frame_interval: Interval = 30
@@ -27,19 +28,19 @@ class ObjectsOptions(Options, frozen=True):
 
 
 class ObjectsResponse(Response, frozen=True, kw_only=True):
-    """Objects, ordered by frame, then by falling confidence."""
+    """Objects, ordered by frame, then by falling confidence; with `track`, also their tracks."""
 
     model_profile: str
     detections: list[Detection]
+    tracks: list[Track] | UnsetType = UNSET
 
 
-class Objects(ListTask[ObjectsOptions]):
+class Objects(Detections[ObjectsOptions]):
     """POST /infer/objects."""
 
     name = "objects"
     options = ObjectsOptions
     response = ObjectsResponse
-    result = list[Detection]
     producer = "yolo"
     package = "ultralytics"
     worker = "gpu_workers.tasks.objects"
@@ -57,6 +58,6 @@ class Objects(ListTask[ObjectsOptions]):
         """One model per checkpoint."""
         return f"{self.name}/{options.model_name}"
 
-    def fields(self, options: ObjectsOptions, state: list[Any]) -> dict[str, Any]:
-        """The profile and the detections."""
-        return {"model_profile": options.model_profile, "detections": state}
+    def fields(self, options: ObjectsOptions, state: State) -> dict[str, Any]:
+        """The profile, the detections and their tracks."""
+        return {"model_profile": options.model_profile, **super().fields(options, state)}

@@ -93,8 +93,9 @@ class Task(ABC, Generic[OptionsT, StateT]):
     """One kind of analysis.
 
     The results of chunks are folded in order into a state, which is plain data and belongs to one
-    request: `start`, then `add` for each result, then `finish` and `fields`. A chunk whose worker
-    dies is sent again before its result is folded, so a fold never sees a result twice.
+    request: `start`, then `add` and `follow_up` for each result, then `finish` and `fields`. A
+    chunk whose worker dies is sent again before its result is folded, so a fold never sees a
+    result twice.
     """
 
     name: ClassVar[str]
@@ -181,6 +182,13 @@ class Task(ABC, Generic[OptionsT, StateT]):
     @abstractmethod
     def add(self, state: StateT, result: Any) -> Sequence[Any]:
         """Fold the next result into the state; return its new items for the response."""
+
+    def follow_up(self, state: StateT) -> Any:
+        """The data of a message to a worker that comes before the next result; None for none.
+
+        Its result is folded before those of later chunks, which may be at work meanwhile.
+        """
+        return None
 
     def finish(self, state: StateT, video: VideoInfo, span: MediaRange) -> Any:
         """The data of one more message to a worker after all chunks are folded; None for none.

@@ -20,8 +20,8 @@ PINS = sorted((ROOT / "requirements").glob("*.txt"))
 OURS = {"server", "gpu_workers", "ipc", "bench", "tests", "deploy"}
 # bench/compare/litserve has an environment of its own, with pins of its own.
 ELSEWHERE = {"litserve"}
-# uvicorn uses the first two where they are installed; pip runs as a program.
-NEVER_IMPORTED = {"httptools", "uvloop", "pip"}
+# uvicorn uses the first two where they are installed, and ultralytics lap; pip runs as a program.
+NEVER_IMPORTED = {"httptools", "uvloop", "lap", "pip"}
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 DISTRIBUTIONS = importlib.metadata.packages_distributions()
 

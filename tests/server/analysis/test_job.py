@@ -10,7 +10,7 @@ import msgspec
 
 from ipc.messages import ModelInfo, TaskSpec
 from ipc.results import Segment
-from ipc.subjects import Audio, AudioRef, Subject
+from ipc.subjects import Audio, AudioRef, Gathered, Subject
 from server.analysis.events import Event, Partial, Progress
 from server.analysis.job import Batches, Job
 from server.children.dispatcher import Outcome, Route
@@ -72,12 +72,16 @@ class HeldDispatcher:
 
     def __init__(self) -> None:
         self.specs: list[Any] = []
+        self.subjects: list[Subject] = []
         self.replies: list[asyncio.Future[Outcome]] = []
 
     def capacity(self, route: Route) -> int:
         return WINDOWS
 
-    async def infer(self, route: Route, spec: TaskSpec, subject: Subject, lease: Lease) -> Outcome:
+    async def infer(
+        self, route: Route, spec: TaskSpec, subject: Subject, lease: Lease | None = None
+    ) -> Outcome:
+        self.subjects.append(subject)
         self.specs.append(msgspec.msgpack.decode(spec.options))
         self.replies.append(asyncio.get_running_loop().create_future())
         return await self.replies[-1]
@@ -93,7 +97,10 @@ Script = Callable[[Job, Batches, HeldDispatcher, Callable[[], Awaitable[None]]],
 
 
 def run_windows(
-    script: Script, language: str | None = None, workers: int = 1
+    script: Script,
+    language: str | None = None,
+    workers: int = 1,
+    task: Task[WindowOptions, Transcript] | None = None,
 ) -> tuple[Job, list[Event]]:
     """Run a script on a job; each `send` sends one more window."""
     events: list[Event] = []
@@ -101,7 +108,7 @@ def run_windows(
     async def main() -> Job:
         options = WindowOptions(language=language)
         route = Route(frozenset(f"worker-{i}" for i in range(workers)), 60.0)
-        job = Job(Windows(), options, route, MODEL, events.append)
+        job = Job(task or Windows(), options, route, MODEL, events.append)
         dispatcher = HeldDispatcher()
         batches = Batches(job, dispatcher)  # type: ignore[arg-type]
         pool = FramePool(1 << 20)
@@ -168,6 +175,52 @@ def test_later_windows_wait_until_one_has_told_the_language() -> None:
 
     job, _ = run_windows(script)
     assert job.task.fields(job.options, job.state)["language"] == "de"
+
+
+class Pairs(Windows):
+    """After every second window, a message with their numbers precedes the next result."""
+
+    def follow_up(self, state: Transcript) -> list[str] | None:
+        texts = [segment.text for segment in state.segments]
+        return texts[-2:] if len(texts) % 3 == 2 else None
+
+
+def test_a_follow_up_is_folded_before_the_next_result() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        for _ in range(3):
+            await send()
+        await turn()
+        for number in (2, 1, 0):
+            workers.answer(number, "en")
+        finishing = asyncio.create_task(batches.finish())
+        await turn()
+        assert [segment.text for segment in job.state.segments] == [" 0", " 1"]
+        (gathered,) = (s for s in workers.subjects if isinstance(s, Gathered))
+        assert msgspec.msgpack.decode(gathered.data) == [" 0", " 1"]
+        workers.answer(3, "en")
+        await finishing
+
+    job, events = run_windows(script, language="en", task=Pairs())
+    assert [segment.text for segment in job.state.segments] == [" 0", " 1", " 3", " 2"]
+    partial = [item for event in events if isinstance(event, Partial) for item in event.items]
+    assert partial == job.state.segments
+
+
+def test_a_follow_up_that_fails_ends_the_job() -> None:
+    async def script(job: Job, batches: Batches, workers: HeldDispatcher, send: Any) -> None:
+        for number in range(3):
+            await send()
+            await turn()
+            if number < 2:
+                workers.answer(number, "en")
+        finishing = asyncio.create_task(batches.finish())
+        await turn()
+        workers.replies[3].set_exception(Problem("no_worker_ready", "for a test"))
+        await finishing
+
+    job, _ = run_windows(script, language="en", task=Pairs())
+    assert job.problem is not None
+    assert [segment.text for segment in job.state.segments] == [" 0", " 1"]
 
 
 def test_the_language_of_silence_is_undetermined() -> None:

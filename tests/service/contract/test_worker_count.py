@@ -75,6 +75,17 @@ def test_faces_are_the_same_with_two_workers(
     assert both_have(two_workers, "faces/yolov8n-face.pt")
 
 
+def test_tracks_are_the_same_with_two_workers(
+    server: Server, two_workers: Server, clip: Path
+) -> None:
+    """Every frame: the tracker's state goes to a worker twice."""
+    found = both(server, two_workers, "faces", clip, frame_interval=1, track=True)
+    ids = list(dict.fromkeys(item["track_id"] for item in found["detections"]))
+    assert ids == [track["track_id"] for track in found["tracks"]] == list(range(1, len(ids) + 1))
+    assert max(track["frames"] for track in found["tracks"]) > 10
+    assert both_have(two_workers, "faces/yolov8n-face.pt")
+
+
 def test_text_is_the_same_with_two_workers(server: Server, two_workers: Server, clip: Path) -> None:
     found = both(server, two_workers, "ocr", clip, frame_interval=15)
     frames = [item["frame_index"] for item in found["detections"]]
