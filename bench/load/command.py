@@ -27,7 +27,7 @@ from bench.load.sweeps import LoadFailed, Plan, Sweep, Sweeper
 from bench.load.timeline import Span, read_spans
 from bench.reporting import page
 from bench.reporting.tables import Table
-from bench.service_process import MODELS, service
+from bench.service_process import service
 
 TIMELINE_S = 4.0
 REQUEST_TIMEOUT_S = 600.0
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
     path = arguments.clip.resolve() if arguments.clip else _clip(output / "clips", arguments.quick)
     log = output / "load-service.log"
     try:
-        with _address(arguments.url, log, [output, path.parent]) as url:
+        with _address(arguments.url, log, [output, path.parent], arguments.models) as url:
             sweeper, environment = asyncio.run(_measure(_plan(arguments), url, Clip(path, copies)))
     finally:
         shutil.rmtree(copies)
@@ -88,16 +88,16 @@ def _clip(folder: Path, quick: bool) -> Path:
 
 
 @contextmanager
-def _address(url: str | None, log: Path, media: Sequence[Path]) -> Iterator[str]:
+def _address(url: str | None, log: Path, media: Sequence[Path], models: Path) -> Iterator[str]:
     """The service to measure; without `url` a new one, with models for every task."""
     if url is not None:
         yield url
         return
-    ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
+    ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(models)]
     if subprocess.run(ensure, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise LoadFailed(f"Could not get the weights in {MODELS}.")
+        raise LoadFailed(f"Could not get the weights in {models}.")
     roots = ":".join(str(folder) for folder in media)
-    with service(log, MODEL_CACHE_DIR=str(MODELS), MEDIA_ROOTS=roots, LOG_LEVEL="DEBUG") as client:
+    with service(log, MODEL_CACHE_DIR=str(models), MEDIA_ROOTS=roots, LOG_LEVEL="DEBUG") as client:
         yield str(client.base_url)
 
 
