@@ -19,6 +19,7 @@ from bench.reporting.tables import Table
 
 MODEL = "base.pt"
 BATCH = 8
+WARM_UP_S = 5
 DEFAULTS, MATCHED = "openai-whisper, defaults", "openai-whisper, temperature=0"
 SERVICE, WHOLE = "service", "service, vad_filter=false"
 BATCHED = f"faster-whisper, batch {BATCH}, fp32"
@@ -77,4 +78,5 @@ def _peers(setup: Setup, stack: ExitStack) -> dict[str, Side]:
     except NotInstalled as error:
         Console().print(f"faster-whisper is skipped: {error}")
         return {}
-    return {name: FasterWhisper(process, *settings) for name, settings in PEERS.items()}
+    short = media.speech(setup.clips, WARM_UP_S, setup.speech)
+    return {name: FasterWhisper(process, short, *settings) for name, settings in PEERS.items()}

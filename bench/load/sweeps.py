@@ -14,8 +14,8 @@ from bench.load.points import CLOSED, OPEN, Level, Loop, Point, measure
 from bench.load.scenarios import Asker, Call, Clip, Document, post, read
 from bench.load.stability import AGREEING_WINDOWS
 
-# The numbers of Poisson arrivals in equal windows vary by sqrt(requests). With this many, three in a
-# row of ten windows agree within 10 % with a probability of 0.94; with 20, of 0.29 (simulated).
+# Poisson arrivals in equal windows vary by sqrt(requests). With this many, three in a row of ten
+# windows agree within 10 % with a probability of 0.94; with 20, of 0.29 (simulated).
 ENOUGH_REQUESTS = 200
 
 
@@ -38,8 +38,8 @@ class Plan:
     """What to measure. `rates` are shares of the best closed-loop rate.
 
     A window lasts `window_s`; in an open loop up to `longest_window_s`, so that it has enough
-    requests. All points together should last `budget_s`: each gets its share of the remaining time, but at
-    least three windows. When no time remains, the remaining points are skipped.
+    requests. All points together should last `budget_s`: each gets its share of the remaining time,
+    but at least three windows. When no time remains, the remaining points are skipped.
     """
 
     sweeps: Sequence[Sweep]

@@ -23,22 +23,30 @@ Process = subprocess.Popen[str]
 
 
 class FasterWhisper:
-    """One setting of it; several may share the process. `batch` 0 means the sequential one."""
+    """One setting of it; several may share the process. `batch` 0 means the sequential one.
 
-    def __init__(self, process: Process, compute_type: str, batch: int) -> None:
+    `short` is a file for the warm-up.
+    """
+
+    def __init__(self, process: Process, short: Path, compute_type: str, batch: int) -> None:
         self._process = process
+        self._short = short
         self._settings = {"compute_type": compute_type, "batch": batch}
 
     def warm_up(self, contest: Contest) -> None:
-        """Transcribe once; raises WorkDiffers."""
-        self.run(contest)
+        """Transcribe the short file; raises WorkDiffers."""
+        self._transcribe(self._short)
 
     def run(self, contest: Contest) -> Turn:
         """Transcribe; raises WorkDiffers."""
-        answer = _ask(self._process, {"path": str(contest.media), **self._settings})
+        answer = self._transcribe(contest.media)
+        return Turn(answer["seconds"], {"transcribe": [{"text": answer["text"]}]})
+
+    def _transcribe(self, path: Path) -> dict[str, Any]:
+        answer = _ask(self._process, {"path": str(path), **self._settings})
         if "error" in answer:
             raise WorkDiffers(f"faster-whisper: {answer['error']}")
-        return Turn(answer["seconds"], {"transcribe": [{"text": answer["text"]}]})
+        return answer
 
 
 @contextmanager
