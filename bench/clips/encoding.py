@@ -33,7 +33,7 @@ class Coding:
 
     fps: int = 30
     time_base: Fraction | None = None
-    gop: int = 60
+    gop: int | None = 60
     crf: int = 23
     preset: str = "veryfast"
     rotation: int = 0
@@ -49,8 +49,9 @@ def encode(
 ) -> None:
     """Write `count` frames of `size` (width, height), with their PTS set, and stereo audio.
 
-    There is a keyframe exactly every `gop` frames. On the same machine and library version, equal
-    input gives equal bytes. On a terminal, shows a progress bar.
+    There is a keyframe exactly every `gop` frames, or where the encoder puts one if it is None. On
+    the same machine and library version, equal input gives equal bytes. On a terminal, shows a
+    progress bar.
     """
     console = Console(stderr=True)
     with av.open(path, "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as clip:
@@ -111,11 +112,16 @@ def _video_stream(
     stream = clip.add_stream(
         _VIDEO_CODEC,
         rate=coding.fps,
-        options={"crf": str(coding.crf), "preset": coding.preset, "sc_threshold": "0"},
+        options={
+            "crf": str(coding.crf),
+            "preset": coding.preset,
+            **({} if coding.gop is None else {"sc_threshold": "0"}),
+        },
     )
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
-    stream.gop_size = coding.gop
+    if coding.gop is not None:
+        stream.gop_size = coding.gop
     stream.thread_count = 2  # fixed, because the output bytes depend on it
     stream.codec_context.time_base = coding.time_base or Fraction(1, coding.fps)
     if coding.rotation:

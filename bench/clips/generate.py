@@ -53,7 +53,7 @@ def make_bench(
     width: int = 1920,
     height: int = 1080,
     fps: int = 30,
-    gop: int = 60,
+    gop: int | None = 60,
 ) -> Truth:
     """The benchmark clip: a cut every 4 s, shapes, text, photographs, audio; frames stamped."""
     scenes = stories.takes(11, seconds, 4, width, height)

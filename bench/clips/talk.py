@@ -1,8 +1,7 @@
-"""A recording with long pauses, and the number of its speech regions that have text."""
+"""A recording with long pauses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench.clips.encoding import encode_sound
@@ -25,10 +24,3 @@ def make_talk(path: Path, seconds: int) -> None:
     starts = [start for start, _ in spoken[1:]]
     pauses = list(zip([end for _, end in spoken], [*starts, seconds], strict=True))
     encode_sound(path, speech(seconds, 4, pauses))
-
-
-def count_with_text(segments: Sequence[Stretch], spoken: Sequence[Stretch]) -> int:
-    """How many regions overlap any segment."""
-    return sum(
-        any(start < last and first < end for start, end in segments) for first, last in spoken
-    )

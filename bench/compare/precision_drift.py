@@ -35,13 +35,15 @@ def match(
 ) -> list[tuple[int, int]]:
     """Pairs of boxes of the two lists, best match first, each box in at most one pair."""
     likeness = iou(first, second)
+    free = np.ones(likeness.shape, bool)
     pairs = []
     for place in np.argsort(-likeness, axis=None, kind="stable"):
         i, j = divmod(int(place), len(second))
         if likeness[i, j] < least:
             break
-        pairs.append((i, j))
-        likeness[i, :] = likeness[:, j] = -1
+        if free[i, j]:
+            pairs.append((i, j))
+            free[i, :] = free[:, j] = False
     return pairs
 
 
@@ -81,7 +83,7 @@ def top1_share(expected: Sequence[Item], found: Sequence[Item]) -> float:
     return sum(same) / len(same) if same else 1.0
 
 
-def edit_distance(first: str, second: str) -> int:
+def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
     """Insertions, deletions and substitutions from one text to the other (Levenshtein, 1965)."""
     row = list(range(len(second) + 1))
     for i, one in enumerate(first, 1):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,8 +13,7 @@ from typing import Any
 import httpx
 
 from bench.clips.distinct_copy import distinct_copy
-from bench.clips.talk import Stretch, count_with_text
-from bench.compare.pairs import Contest, Fields, Found, Turn, WorkDiffers
+from bench.compare.rounds import Contest, Fields, Item, Turn, WorkDiffers
 
 Answer = dict[str, Any]  # a task's response
 
@@ -25,43 +23,50 @@ _ITEMS = {
     "places": "classifications",
     "scenes": "scenes",
     "ocr": "detections",
+    "transcribe": "segments",
 }
-_SLOW = {"ocr", "transcribe"}  # one second is enough for their warm-up
+_SLOW = {"ocr", "transcribe"}  # a second is enough for their warm-up; others get a full batch
+_NUMBERS = itertools.count()  # of copies
 
 
 class Service:
-    """A running service; `copies` is a folder in its media roots, `spoken` the talk's speech."""
+    """A running service; `copies` is a folder in its media roots.
 
-    def __init__(self, client: httpx.Client, copies: Path, spoken: Sequence[Stretch]) -> None:
+    `fields` are added to the contest's, per task.
+    """
+
+    def __init__(
+        self, client: httpx.Client, copies: Path, fields: Mapping[str, Fields] | None = None
+    ) -> None:
         self._client = client
         self._copies = copies
-        self._spoken = spoken
-        self._numbers = itertools.count()
-        self._warm: set[tuple[str, Path]] = set()
+        self._fields = fields or {}
+        self._warm: set[str] = set()
 
     def warm_up(self, contest: Contest) -> None:
         """Load the models and send one request; raises WorkDiffers."""
-        for task, fields in contest.tasks.items():
-            if (task, contest.media) not in self._warm:
-                end_ms = 1000 if task in _SLOW else None
+        for task, fields in self._tasks(contest).items():
+            if task not in self._warm:
                 with self.copy(contest.media) as path:
-                    self.ask(path, {task: fields}, end_ms)
-                self._warm.add((task, contest.media))
+                    self.ask(path, {task: fields}, end_ms=1000 if task in _SLOW else 8000)
+                self._warm.add(task)
 
     def run(self, contest: Contest) -> Turn:
         """Send `contest.requests` concurrent requests; raises WorkDiffers."""
+        tasks = self._tasks(contest)
         with ExitStack() as stack, ThreadPoolExecutor(contest.requests) as threads:
             copies = [
                 stack.enter_context(self.copy(contest.media)) for _ in range(contest.requests)
             ]
             started = time.perf_counter()
-            answers = list(threads.map(lambda path: self.ask(path, contest.tasks), copies))
+            answers = list(threads.map(lambda path: self.ask(path, tasks), copies))
             seconds = time.perf_counter() - started
-        found: Counter[str] = Counter()
+        items: dict[str, list[Item]] = {task: [] for task in contest.tasks}
         for answer in answers:
-            found.update(self._found(answer))
+            for task, response in answer.items():
+                items[task] += response[_ITEMS[task]]
         timings = {task: answer["timings_ms"] for task, answer in answers[0].items()}
-        return Turn(seconds, dict(found), {"timings_ms": timings}, answers[0])
+        return Turn(seconds, items, {"timings_ms": timings}, answers[0])
 
     def ask(
         self, path: Path, tasks: Mapping[str, Fields], end_ms: int | None = None
@@ -80,17 +85,14 @@ class Service:
     @contextmanager
     def copy(self, media: Path) -> Iterator[Path]:
         """A copy of a file that is not in the service's pool."""
-        number = next(self._numbers)
+        number = next(_NUMBERS)
         path = distinct_copy(media, self._copies / f"{number}{media.suffix}", number)
         try:
             yield path
         finally:
             path.unlink()
 
-    def _found(self, answers: Mapping[str, Answer]) -> Found:
-        found = {task: len(answers[task][_ITEMS[task]]) for task in answers if task in _ITEMS}
-        if "transcribe" in answers:
-            segments = answers["transcribe"]["segments"]
-            times = [(one["start_ms"] / 1000, one["end_ms"] / 1000) for one in segments]
-            found["transcribe"] = count_with_text(times, self._spoken)
-        return found
+    def _tasks(self, contest: Contest) -> dict[str, Fields]:
+        return {
+            task: {**fields, **self._fields.get(task, {})} for task, fields in contest.tasks.items()
+        }

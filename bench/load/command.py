@@ -27,10 +27,11 @@ from bench.load.sweeps import LoadFailed, Plan, Sweep, Sweeper
 from bench.load.timeline import Span, read_spans
 from bench.reporting import page
 from bench.reporting.tables import Table
-from bench.service_process import MODELS, service
+from bench.service_process import service
 
 TIMELINE_S = 4.0
 REQUEST_TIMEOUT_S = 600.0
+LONGEST_WINDOW_S = 60.0
 QUICK_BUDGET_S = 90.0  # for the points only, without making the clip and starting the service
 
 
@@ -45,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--concurrency", type=int, nargs="+", help="closed loop: concurrent requests")
     add("--rates", type=float, nargs="+", help="open loop: shares of the best closed-loop rate")
     add("--window", type=float, help="length of a measurement window in seconds")
+    add("--longest-window", type=float, help="open loop: at most this, for enough requests")
     add("--max-windows", type=int, help="after this many, a point is unstable")
     add("--seed", type=int, default=1, help="for arrivals and mixes (%(default)s)")
 
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
     path = arguments.clip.resolve() if arguments.clip else _clip(output / "clips", arguments.quick)
     log = output / "load-service.log"
     try:
-        with _address(arguments.url, log, [output, path.parent]) as url:
+        with _address(arguments.url, log, [output, path.parent], arguments.models) as url:
             sweeper, environment = asyncio.run(_measure(_plan(arguments), url, Clip(path, copies)))
     finally:
         shutil.rmtree(copies)
@@ -88,16 +90,16 @@ def _clip(folder: Path, quick: bool) -> Path:
 
 
 @contextmanager
-def _address(url: str | None, log: Path, media: Sequence[Path]) -> Iterator[str]:
+def _address(url: str | None, log: Path, media: Sequence[Path], models: Path) -> Iterator[str]:
     """The service to measure; without `url` a new one, with models for every task."""
     if url is not None:
         yield url
         return
-    ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(MODELS)]
+    ensure = [sys.executable, "-m", "gpu_workers.weights", "ensure", str(models)]
     if subprocess.run(ensure, check=False, stdout=subprocess.DEVNULL).returncode:
-        raise LoadFailed(f"Could not get the weights in {MODELS}.")
+        raise LoadFailed(f"Could not get the weights in {models}.")
     roots = ":".join(str(folder) for folder in media)
-    with service(log, MODEL_CACHE_DIR=str(MODELS), MEDIA_ROOTS=roots, LOG_LEVEL="DEBUG") as client:
+    with service(log, MODEL_CACHE_DIR=str(models), MEDIA_ROOTS=roots, LOG_LEVEL="DEBUG") as client:
         yield str(client.base_url)
 
 
@@ -116,11 +118,13 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             else:
                 loops = (CLOSED, OPEN)
             sweeps.append(Sweep(scenario, files, loops, kinds))
+    window_s = arguments.window or (2.0 if quick else 5.0)
     return Plan(
         [sweep for sweep in sweeps if sweep.loops],
         arguments.concurrency or ([1, 2, 4] if quick else [1, 2, 4, 8]),
         arguments.rates or ([0.5, 0.9] if quick else [0.3, 0.6, 0.9]),
-        arguments.window or (2.0 if quick else 5.0),
+        window_s,
+        arguments.longest_window or (window_s if quick else LONGEST_WINDOW_S),
         arguments.max_windows or (6 if quick else 10),
         QUICK_BUDGET_S if quick else float("inf"),
         arguments.seed,

@@ -49,8 +49,9 @@ _METHOD = (
     f"A point is held until {AGREEING_WINDOWS} windows in a row agree within {MOST_DEVIATION:.0%} "
     "in throughput and in mean latency, the rule of NVIDIA's perf_analyzer; figures are of these. "
     f"Otherwise it is marked {UNSTABLE}, and figures are of the last "
-    f"{AGREEING_WINDOWS} windows. Poisson arrivals vary by nature: an open loop needs some "
-    "hundred requests per window to agree so closely.",
+    f"{AGREEING_WINDOWS} windows. Poisson arrivals vary by nature: the "
+    "windows of an open loop are longer, so that each has enough requests to agree so closely, "
+    "within a limit.",
     "Percentiles are by nearest rank, of successes; with fewer than 100, p99 is the largest. "
     "Frames count once per task. Queue, decode and inference are the "
     "service's own timings, summed over a request's batches, and overlap. A service on the same "

@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from bench.clips import generate
 from bench.reporting import page, plots
+from bench.reporting.goals import Goal
 from bench.reporting.tables import Table
 from bench.service_process import service
 
@@ -92,15 +93,21 @@ def _ask(client: httpx.Client, clip: Path) -> int:
 
 def _table(points: list[Point]) -> Table:
     rows = [
-        (str(p.devices), f"{p.frames_per_s:.0f}", f"{p.efficiency * p.devices:.2f}") for p in points
+        (str(p.devices), f"{p.frames_per_s:.0f}", f"{p.efficiency * p.devices:.2f}", *_judged(p))
+        for p in points
     ]
     return Table(
         "scaling",
         f"Simulated devices of {FRAME_MS} ms per frame, frames in the pool",
-        ("devices", "frames/s", "effective devices"),
+        ("devices", "frames/s", "effective devices", "limit / aim", "result"),
         rows,
-        f"Of 8 devices, {MUST * 8:g} must be busy; the aim is {AIM * 8:g}.",
+        "Effective devices: how many were busy all the time.",
     )
+
+
+def _judged(point: Point) -> tuple[str, str]:
+    goal = Goal(MUST * point.devices, AIM * point.devices)
+    return goal.words, goal.verdict(point.efficiency * point.devices)
 
 
 def _page(points: list[Point], table: Table) -> str:

@@ -29,9 +29,9 @@ class Table:
             shown.add_row(*row)
         console.print(shown)
 
-    def markdown(self, command: str) -> str:
-        """A section of Markdown, with the command that produced the numbers."""
-        lines = [f"### {self.title}", "", f"`{command}`", ""]
+    def markdown(self, command: str, environment: str) -> str:
+        """A section of Markdown, with the command that produced the numbers, when and where."""
+        lines = [f"### {self.title}", "", f"`{command}`", "", f"{environment}.", ""]
         lines += [_row(self.columns), _row(["---"] * len(self.columns))]
         lines += [_row(row) for row in self.rows]
         return "\n".join([*lines, *(["", self.note] if self.note else [])])
@@ -41,13 +41,12 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def write_results(path: Path, tables: Sequence[Table], command: str) -> None:
+def write_results(path: Path, tables: Sequence[Table], command: str, environment: str) -> None:
     """Replace each table between its markers in the file; append tables without markers."""
-
     text = path.read_text() if path.exists() else "# Results\n"
     for table in tables:
         start, end = f"<!-- {table.name} -->", f"<!-- /{table.name} -->"
-        section = f"{start}\n{table.markdown(command)}\n{end}"
+        section = f"{start}\n{table.markdown(command, environment)}\n{end}"
         before, known, rest = text.partition(start)
         if known:
             text = before + section + rest.partition(end)[2]

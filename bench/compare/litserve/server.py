@@ -1,7 +1,7 @@
 """A LitServe server with four of the models, as its users would write one.
 
-Run in a separate environment: `python server.py WEIGHTS_FOLDER PORT`. Each request contains a
-video's path; every API decodes the video itself.
+Run in a separate environment: `python server.py WEIGHTS_FOLDER LABELS PORT`. A request contains a
+video's path, which every API decodes itself, or the path of an array of frames.
 """
 
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import litserve  # type: ignore[import-not-found]
+import numpy as np
 import scenedetect
 import torch
 from torchvision import models, transforms
@@ -19,15 +20,28 @@ INTERVAL = 30
 FRAMES = 16  # YOLO's batch size
 BATCH = {"max_batch_size": 4, "batch_timeout": 0.05}
 
+Indexed = list[tuple[int, Any]]
 
-def sampled(path: str) -> list[Any]:
-    """Every 30th frame, as (height, width, 3) uint8 BGR."""
-    video, frames, index = cv2.VideoCapture(path), [], 0
+
+def frames_of(request: dict[str, Any]) -> Indexed:
+    """The frames of a request, as index and (height, width, 3) uint8 BGR."""
+    if "frames_path" in request:
+        return list(zip(request["indices"], np.load(request["frames_path"]), strict=True))
+    video, frames, index = cv2.VideoCapture(request["video_path"]), [], 0
     while video.grab():
         if index % INTERVAL == 0:
-            frames.append(video.retrieve()[1])
+            frames.append((index, video.retrieve()[1]))
         index += 1
     return frames
+
+
+def boxes(result: Any, index: int) -> list[dict[str, Any]]:
+    """The boxes in one frame."""
+    items = []
+    for left, top, right, bottom, _, kind in result.boxes.data.tolist():
+        box = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+        items.append({"frame_index": index, "label": result.names[int(kind)], "bbox": box})
+    return items
 
 
 class Detector(litserve.LitAPI):  # type: ignore[misc]
@@ -41,19 +55,21 @@ class Detector(litserve.LitAPI):  # type: ignore[misc]
         """Load the model."""
         self.model = YOLO(self.path).to(device)
 
-    def decode_request(self, request: dict[str, str]) -> list[Any]:
-        """The frames of a video."""
-        return sampled(request["video_path"])
+    def decode_request(self, request: dict[str, Any]) -> Indexed:
+        """The frames of a request."""
+        return frames_of(request)
 
-    def predict(self, videos: list[list[Any]]) -> list[list[Any]]:
-        """The boxes in the frames of all videos of a batch, [x1, y1, x2, y2, score, class]."""
-        frames = [frame for video in videos for frame in video]
-        rows = []
+    def predict(self, requests: list[Indexed]) -> list[list[Any]]:
+        """The boxes in the frames of all requests of a batch."""
+        frames = [frame for request in requests for _, frame in request]
+        results = []
         for start in range(0, len(frames), FRAMES):
-            results = self.model.predict(frames[start : start + FRAMES], conf=0.5, verbose=False)
-            rows += [result.boxes.data.tolist() for result in results]
-        each = iter(rows)
-        return [[row for _ in video for row in next(each)] for video in videos]
+            results += self.model.predict(frames[start : start + FRAMES], conf=0.5, verbose=False)
+        each = iter(results)
+        return [
+            [box for index, _ in request for box in boxes(next(each), index)]
+            for request in requests
+        ]
 
     def encode_response(self, output: list[Any]) -> dict[str, Any]:
         """A response."""
@@ -63,9 +79,10 @@ class Detector(litserve.LitAPI):  # type: ignore[misc]
 class Places(litserve.LitAPI):  # type: ignore[misc]
     """Places by ResNet-18."""
 
-    def __init__(self, path: Path, api_path: str) -> None:
+    def __init__(self, path: Path, labels: Path, api_path: str) -> None:
         super().__init__(api_path=api_path)
         self.path = path
+        self.labels = [line.split(" ")[0][len("/a/") :] for line in labels.open()]
 
     def setup(self, device: str) -> None:
         """Load the network."""
@@ -83,20 +100,25 @@ class Places(litserve.LitAPI):  # type: ignore[misc]
             ]
         )
 
-    def decode_request(self, request: dict[str, str]) -> torch.Tensor:
-        """The frames of a video as (frames, 3, 224, 224)."""
-        frames = sampled(request["video_path"])
-        return torch.stack([self.transform(frame[..., ::-1].copy()) for frame in frames])
+    def decode_request(self, request: dict[str, Any]) -> tuple[list[int], torch.Tensor]:
+        """The frames of a request as (frames, 3, 224, 224)."""
+        indices, frames = zip(*frames_of(request), strict=True)
+        pictures = [self.transform(frame[..., ::-1].copy()) for frame in frames]
+        return list(indices), torch.stack(pictures)
 
     @torch.inference_mode()
-    def predict(self, frames: torch.Tensor) -> torch.Tensor:
+    def predict(self, request: tuple[list[int], torch.Tensor]) -> list[dict[str, Any]]:
         """The top five classes of each frame."""
-        likeliest: torch.Tensor = self.network(frames.to(self.device)).softmax(1).topk(5).indices
-        return likeliest
+        indices, frames = request
+        likeliest = self.network(frames.to(self.device)).softmax(1).topk(5).indices.tolist()
+        return [
+            {"frame_index": index, "predictions": [{"label": self.labels[one]} for one in best]}
+            for index, best in zip(indices, likeliest, strict=True)
+        ]
 
-    def encode_response(self, output: torch.Tensor) -> dict[str, Any]:
+    def encode_response(self, output: list[Any]) -> dict[str, Any]:
         """A response."""
-        return {"items": output.tolist()}
+        return {"items": output}
 
 
 class Scenes(litserve.LitAPI):  # type: ignore[misc]
@@ -109,10 +131,12 @@ class Scenes(litserve.LitAPI):  # type: ignore[misc]
         """PySceneDetect opens the video."""
         return request["video_path"]
 
-    def predict(self, path: str) -> list[list[float]]:
-        """Start and end of each scene in s."""
+    def predict(self, path: str) -> list[dict[str, float]]:
+        """Start and end of each scene."""
         found = scenedetect.detect(path, scenedetect.ContentDetector(), start_in_scene=True)
-        return [[start.seconds, end.seconds] for start, end in found]
+        return [
+            {"start_ms": start.seconds * 1000, "end_ms": end.seconds * 1000} for start, end in found
+        ]
 
     def encode_response(self, output: list[Any]) -> dict[str, Any]:
         """A response."""
@@ -121,11 +145,11 @@ class Scenes(litserve.LitAPI):  # type: ignore[misc]
 
 def main() -> None:
     """Serve until killed."""
-    weights, port = Path(sys.argv[1]), int(sys.argv[2])
+    weights, labels, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     apis = [
         Detector(weights / "yolov8n.pt", "/objects"),
         Detector(weights / "yolov8n-face.pt", "/faces"),
-        Places(weights / "resnet18_places365.pth.tar", "/places"),
+        Places(weights / "resnet18_places365.pth.tar", labels, "/places"),
         Scenes(api_path="/scenes"),
     ]
     server = litserve.LitServer(apis, accelerator="auto", timeout=600)

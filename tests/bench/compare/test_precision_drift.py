@@ -51,6 +51,8 @@ def test_a_box_is_matched_once_and_with_the_best_match() -> None:
     twice = [(0, 0, 10, 10), (0, 0, 10, 9)]
     assert match(twice, [(0, 0, 10, 9)], 0.5) == [(1, 0)]
     assert sorted(match(twice, list(reversed(twice)), 0.5)) == [(0, 1), (1, 0)]
+    same = [(0, 0, 10, 10)] * 3
+    assert sorted(match(same, same, 0.5)) == [(0, 0), (1, 1), (2, 2)]
     assert match(twice, [], 0.5) == []
     assert match([], twice, 0.5) == []
 

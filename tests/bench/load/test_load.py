@@ -31,6 +31,7 @@ def server(media: Path) -> Iterator[Server]:
 def arguments(*given: str, output: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--models", type=Path)
     parser.add_argument("--output", type=Path, default=output)
     command.configure(parser)
     return parser.parse_args(given)

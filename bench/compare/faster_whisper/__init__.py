@@ -1,0 +1,1 @@
+"""faster-whisper with the same model, in an environment of its own."""
