@@ -52,6 +52,19 @@ def test_a_tasks_response_is_as_the_document_says(
     check_schema(document, described["content"]["application/json"]["schema"], plain[task])
 
 
+@pytest.mark.parametrize("task", ["objects", "faces"])
+def test_tracks_are_as_the_document_says(
+    task: str, document: dict[str, Any], server: Server, clip: Path
+) -> None:
+    response = server.infer(task, clip, frame_interval=9, track=True)
+    check(document, f"/infer/{task}", response)
+    check_schema(document, {"$ref": "#/components/schemas/Track"}, response.json()["tracks"][0])
+    name = "Detection" if task == "objects" else "Face"
+    item = response.json()["detections"][0]
+    check_schema(document, {"$ref": f"#/components/schemas/{name}"}, item)
+    assert "track_id" in item
+
+
 def test_combined_responses_and_their_errors_are_as_the_document_says(
     document: dict[str, Any], server: Server, clip: Path
 ) -> None:
