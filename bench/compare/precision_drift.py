@@ -104,6 +104,7 @@ MEASURES: dict[str, tuple[str, str, Callable[[Sequence[Item], Sequence[Item]], f
 
 
 def drift_table(
+    of: str,
     precision: str,
     full: Mapping[str, Item],
     half: Mapping[str, Item],
@@ -117,8 +118,8 @@ def drift_table(
             times = [f"{one['timings_ms']['inference'] / 1000:.2f}" for one in (before, after)]
             rows.append((task, str(len(before[items])), words, f"{drift:.1%}", *times))
     return Table(
-        "compare-drift",
-        f"The service in {precision} compared with fp32",
+        f"compare-drift-{of}",
+        f"The service in {precision} compared with fp32: {of}",
         ("task", "items in fp32", "measured", precision, "fp32, s", f"{precision}, s"),
         rows,
         "Seconds are of inference only. Whisper runs in fp32, or in fp16 on a GPU; scenes use no "

@@ -93,6 +93,6 @@ def test_the_table_has_a_row_for_each_task_answered_twice() -> None:
         "ocr": {"detections": [], "timings_ms": {"inference": 1.0}},
     }
     half = {"objects": {"detections": [], "timings_ms": {"inference": 1000.0}}}
-    table = drift_table("bf16", full, half)
+    table = drift_table("footage", "bf16", full, half)
     words = "boxes matched at IoU 0.9"
     assert table.rows == [("objects", "1", words, "0.0%", "2.00", "1.00")]
