@@ -17,8 +17,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.compare import media
-from bench.compare.precision_drift import drift_table
-from bench.compare.setup import FULL, Setup
+from bench.compare.setup import Setup
 from bench.openmp_waiting import wait_passively
 from bench.reporting.tables import Table
 
@@ -74,8 +73,6 @@ def run(arguments: argparse.Namespace) -> list[Table]:
             group: Callable[[Setup], list[Table]]
             group = getattr(import_module(f"bench.compare.{module}"), function)
             tables += group(setup)
-    if setup.answers.get(FULL) and setup.answers.get(setup.half):
-        tables.append(drift_table(setup.half, setup.answers[FULL], setup.answers[setup.half]))
     return tables
 
 

@@ -12,9 +12,10 @@ from ultralytics import YOLO
 from bench.compare import media
 from bench.compare.decode_once import DecodeOnce
 from bench.compare.library_loops import INTERVAL, Boxes, Loop, Loops, Places, Scenes
+from bench.compare.precision_drift import drift_table
 from bench.compare.rounds import Contest, Fields, Side
 from bench.compare.rows import COLUMNS, Pairing, rows
-from bench.compare.setup import FULL, Setup
+from bench.compare.setup import Setup
 from bench.reporting.goals import Goal
 from bench.reporting.tables import Table
 
@@ -81,17 +82,17 @@ def footage(setup: Setup) -> list[Table]:
     names = ", ".join(path.name for path in setup.footage)
     how = "as it is" if clip == setup.footage[0].resolve() else "all frames, scaled to 1080p"
     note = f"Footage: {names}; {how}. {NOTE}"
-    return [_table(setup, clip, "footage", "Four tasks of real footage", note)]
+    return _tables(setup, clip, "footage", "Four tasks of real footage", note)
 
 
 def generated(setup: Setup) -> list[Table]:
     """The generated clip."""
     setup.step("generated clip")
     clip = media.generated(setup.clips, setup.seconds)
-    return [_table(setup, clip, "generated", "Four tasks of the generated clip", NOTE)]
+    return _tables(setup, clip, "generated", "Four tasks of the generated clip", NOTE)
 
 
-def _table(setup: Setup, clip: Path, name: str, title: str, note: str) -> Table:
+def _tables(setup: Setup, clip: Path, name: str, title: str, note: str) -> list[Table]:
     networks = Networks(setup.models)
     half = f"service, {setup.half}"
     default_threads = dict.fromkeys(("objects", "faces"), ultralytics.utils.NUM_THREADS)
@@ -105,7 +106,6 @@ def _table(setup: Setup, clip: Path, name: str, title: str, note: str) -> Table:
             SCRIPT: DecodeOnce(networks.objects, networks.faces, networks.places),
         }
         meeting = setup.meet(contest, sides)
-    setup.remember(meeting, {FULL: SERVICE, setup.half: half})
     in_full, in_half, script = AIMS
     shown = rows(
         meeting,
@@ -118,4 +118,5 @@ def _table(setup: Setup, clip: Path, name: str, title: str, note: str) -> Table:
         ],
     )
     note += meeting.stand_ins(SERVICE)
-    return Table(f"compare-{name}", title, COLUMNS, shown, note)
+    drift = drift_table(name, setup.half, meeting.answers(SERVICE), meeting.answers(half))
+    return [Table(f"compare-{name}", title, COLUMNS, shown, note), drift]

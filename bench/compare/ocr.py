@@ -5,9 +5,10 @@ from __future__ import annotations
 from bench.compare import media
 from bench.compare.library_loops import Loops
 from bench.compare.library_texts import INTERVAL, EasyOcrLoop, RapidOcrLoop
+from bench.compare.precision_drift import drift_table
 from bench.compare.rounds import Contest, Side
 from bench.compare.rows import COLUMNS, Pairing, rows
-from bench.compare.setup import FULL, Setup
+from bench.compare.setup import Setup
 from bench.reporting.tables import Table
 
 DEFAULTS, MATCHED = "EasyOCR, defaults (quantized)", "EasyOCR, quantize=False"
@@ -36,7 +37,6 @@ def run(setup: Setup) -> list[Table]:
             RAPID_SERVICE: full_side(ocr={"model_name": "rapidocr"}),
         }
         meeting = setup.meet(contest, sides)
-    setup.remember(meeting, {FULL: EASY_SERVICE, setup.half: half})
     shown = rows(
         meeting,
         [
@@ -50,4 +50,5 @@ def run(setup: Setup) -> list[Table]:
     )
     of = ", ".join(path.name for path in setup.pages) or "6 s of the generated clip"
     note = f"Pages: {of}. {NOTE}{meeting.stand_ins(EASY_SERVICE)}"
-    return [Table("compare-ocr", "OCR", COLUMNS, shown, note)]
+    drift = drift_table("ocr", setup.half, meeting.answers(EASY_SERVICE), meeting.answers(half))
+    return [Table("compare-ocr", "OCR", COLUMNS, shown, note), drift]

@@ -124,14 +124,15 @@ def drift_columns(precision: str) -> tuple[str, ...]:
 
 
 def drift_table(
+    of: str,
     precision: str,
     full: Mapping[str, Item],
     half: Mapping[str, Item],
 ) -> Table:
-    """One row per task that has responses in both fp32 and half precision."""
+    """The rows of one clip, which `of` names."""
     return Table(
-        "compare-drift",
-        f"The service in {precision} compared with fp32",
+        f"compare-drift-{of}",
+        f"The service in {precision} compared with fp32: {of}",
         drift_columns(precision),
         drift_rows(full, half),
         "Seconds are of inference only. Whisper runs in fp32, or in fp16 on a GPU; scenes use no "

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.compare.rounds import Contest, Fields, Meeting, Side, meet
 from bench.compare.service_side import Service
@@ -22,8 +21,7 @@ POOL_MB = "800"  # of each service; two of them may run at once
 class Setup:
     """One run of `compare`; `step` receives progress messages.
 
-    `footage`, `speech` and `pages` are real files, which may be missing. `answers` has the
-    service's responses by precision and task.
+    `footage`, `speech` and `pages` are real files, which may be missing.
     """
 
     output: Path
@@ -37,7 +35,6 @@ class Setup:
     speech: Sequence[Path]
     pages: Sequence[Path]
     step: Callable[[str], None]
-    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     meetings: list[Meeting] = field(default_factory=list)
 
     @property
@@ -74,12 +71,6 @@ class Setup:
         self.meetings.append(meeting)
         self.record()
         return meeting
-
-    def remember(self, meeting: Meeting, precisions: Mapping[str, str]) -> None:
-        """Keep the responses of sides, by precision; those of an earlier clip stay."""
-        for precision, name in precisions.items():
-            for task, answer in meeting.answers(name).items():
-                self.answers.setdefault(precision, {}).setdefault(task, answer)
 
     def record(self) -> None:
         """Write compare.json."""

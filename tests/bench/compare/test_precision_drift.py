@@ -97,7 +97,7 @@ def answer(items: list[Any], seconds: float, stand_in: bool = False) -> Any:
 
 def test_the_table_has_a_row_for_each_task_answered_twice() -> None:
     full = {"objects": answer([box(0, 0, 9, 9)], 2), "ocr": answer([], 0.001)}
-    table = drift_table("bf16", full, {"objects": answer([], 1)})
+    table = drift_table("footage", "bf16", full, {"objects": answer([], 1)})
     words = "boxes matched at IoU 0.9"
     assert table.rows == [("objects", "trained", "1", "0", words, "0.0%", "2.00", "1.00")]
     assert len(table.columns) == len(table.rows[0])
