@@ -22,10 +22,10 @@ from bench.service_process import MODELS, service
 Answers = dict[str, Any]  # the response of each task
 
 TASKS: dict[str, dict[str, int]] = {
-    "objects": {"frame_interval": 10},
-    "faces": {"frame_interval": 10},
-    "places": {"frame_interval": 30},
-    "ocr": {"frame_interval": 60},
+    "objects": {"frame_interval": 15},
+    "faces": {"frame_interval": 15},
+    "places": {"frame_interval": 60},
+    "ocr": {"frame_interval": 120},
 }
 ANSWER_S = 3600.0
 

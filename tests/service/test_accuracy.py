@@ -81,7 +81,8 @@ def test_text_has_less_than_three_wrong_characters_in_a_hundred(
 def test_shapes_are_where_they_were_drawn(server: Server, clip: Path, truth: Narrated) -> None:
     score = score_shapes(truth, answer(server, "objects", clip, **SHAPES_FIELDS)["detections"])
     assert len(score.matches) >= 10
-    assert [match for match in score.matches if match.iou <= 0.5] == []
+    assert len(score.found) >= 0.9 * len(score.matches)  # those with an IoU over 0.5
+    assert score.mean_iou > 0.8
 
 
 def test_cuts_are_found_to_the_frame(server: Server, clip: Path, truth: Narrated) -> None:

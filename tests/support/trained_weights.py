@@ -78,4 +78,4 @@ def _fetch_missing() -> str:
         )
     except subprocess.TimeoutExpired:
         return f"(not downloaded after {FETCH_S} s)"
-    return f"({done.stderr.strip()[-400:]})" if done.returncode else ""
+    return f"({done.stderr.strip()[:400]})" if done.returncode else ""

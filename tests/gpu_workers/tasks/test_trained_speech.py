@@ -28,9 +28,10 @@ pytestmark = [
     pytest.mark.trained(BASE),
     pytest.mark.filterwarnings("ignore:unclosed file .*tiktoken:ResourceWarning"),
 ]
-# More than ten sentences each, of a synthesiser and of people.
+# Eleven sentences of a synthesiser; and fewer, but long ones, of people.
 SPOKEN = ("narrated.mp4", "museum.flac")
-RECORDED = [(*names, *names, *names) for names in [real("jfk.flac", "nasa_13013.mp4")] if names]
+RECORDED = [tuple(names) for names in [real("jfk.flac", "nasa_13013.mp4")] if names]
+CASES = [(SPOKEN, False), *((names, True) for names in RECORDED or [SPOKEN])]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def talk_of(clips: ClipLibrary, names: tuple[str, ...]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-@pytest.mark.parametrize(("names", "words"), [(SPOKEN, True), *((n, False) for n in RECORDED)])
+@pytest.mark.parametrize(("names", "words"), CASES)
 def test_all_of_the_audio_is_read_as_whisper_reads_it(
     model: Transcribe,
     reference: whisper.Whisper,
@@ -68,12 +69,12 @@ def test_all_of_the_audio_is_read_as_whisper_reads_it(
     )
     items = segments(transcribed(model, frame_store, talk, options))
     wanted = expected(reference, talk, word_timestamps=words)
-    assert_same(items, wanted, 0.0)
+    assert_same(items, wanted, 0.0, least=1 if words else 10)
     if words:
         assert_same_words(items, wanted)
 
 
-@pytest.mark.parametrize(("names", "words"), [(SPOKEN, False), *((n, True) for n in RECORDED)])
+@pytest.mark.parametrize(("names", "words"), CASES)
 def test_speech_is_read_as_whisper_reads_its_windows(
     model: Transcribe,
     reference: whisper.Whisper,
@@ -88,17 +89,13 @@ def test_speech_is_read_as_whisper_reads_its_windows(
     assert result.language == "en"
     wanted = []
     for window in windows_of(model._voice, as_whisper(talk)):
-        samples = cut(window, as_whisper(talk)).numpy()
-        alone = whisper.transcribe(
-            reference,
-            samples,
-            language="en",
-            temperature=0,
-            fp16=False,
-            condition_on_previous_text=False,
-            word_timestamps=words,
+        samples = (cut(window, as_whisper(talk)) * 32_768).numpy()
+        wanted += expected(
+            reference, samples, condition_on_previous_text=False, word_timestamps=words
         )
-        wanted += [segment["text"] for segment in alone["segments"] if segment["text"].strip()]
     found = segments(result)
-    assert len(found) >= 10
-    assert [item.text for item in found] == wanted
+    assert [item.text for item in found] == [one["text"] for one in wanted if one["text"].strip()]
+    if words:
+        said = [word.text for item in found for word in item.words]
+        assert said == [word["word"] for one in wanted for word in one["words"]]
+    assert len(said if words else found) >= 10
