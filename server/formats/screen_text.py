@@ -74,12 +74,21 @@ def _in_reading_order(found: Iterable[TextDetection]) -> Iterator[TextDetection]
 
 
 def _same(known: ScreenText, found: TextDetection) -> bool:
-    """Equal texts, which may move; or similar ones at the same place, as OCR misreads letters."""
+    """Equal texts, which may move; or similar ones at the same place, as OCR misreads letters.
+
+    Other digits are another text: a clock, a score, a page number.
+    """
     if found.text in (known.best.text, known.last.text):
         return True
     if _iou(_box(known.last), _box(found)) < SAME_PLACE_IOU:
         return False
+    if _digits(known.best.text) != _digits(found.text):
+        return False
     return SequenceMatcher(None, known.best.text, found.text).ratio() >= SAME_TEXT_RATIO
+
+
+def _digits(text: str) -> list[str]:
+    return [char for char in text if char.isdigit()]
 
 
 Box = tuple[float, float, float, float]

@@ -14,6 +14,7 @@ from traffic import chaos_server, check_whole
 
 EXAMPLES_PER_COUNT = 0.04  # for each operation and phase
 DEADLINE_S = 3600
+REQUEST_DEADLINE_S = 120  # the first request of a task loads its model
 # A schema cannot say which bytes are a video, or which files exist: valid requests may get a 4xx.
 NOT_CHECKED = "positive_data_acceptance"
 
@@ -25,6 +26,8 @@ def test_the_service_is_what_its_document_says(
     with chaos_server(tmp_path, MODEL_CACHE_DIR=str(weights_dir)) as server:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"]
         command += ["--checks", "all", "--exclude-checks", NOT_CHECKED, "--no-color"]
+        for limit in ("--request-timeout", "--max-response-time"):
+            command += [limit, str(REQUEST_DEADLINE_S)]
         command += ["--seed", str(SEED), "--max-examples", str(share(EXAMPLES_PER_COUNT, least=3))]
         done = subprocess.run(
             command,

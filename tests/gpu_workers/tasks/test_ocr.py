@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,3 +190,9 @@ def test_half_precision_on_a_gpu_finds_nearly_the_same(
     ]
     assert on_gpu.info.precision == "fp16"
     assert len(near) >= 0.8 * len(expected)
+
+
+def test_the_hashes_of_both_files_are_known(model: Ocr, weights_dir: Path) -> None:
+    files = ("english_g2.pth", "craft_mlt_25k.pth")
+    recogniser, detector = (sha256((weights_dir / f).read_bytes()).hexdigest() for f in files)
+    assert (model.info.weights_sha256, model.info.other_sha256) == (recogniser, (detector,))

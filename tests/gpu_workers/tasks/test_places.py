@@ -196,3 +196,14 @@ def test_cuda_equals_cpu(model, folder, frame_store, frames, precision: str, tol
             {p.label: p.confidence for p in side.predictions} for side in (item, one)
         )
         assert found == pytest.approx(expected, abs=tolerance)
+
+
+def test_the_hashes_of_all_files_are_known(folder: Path, lists: Path) -> None:
+    before = load(folder).info
+    changed = lists / "IO_places365.txt"
+    changed.write_text(changed.read_text().replace("/a/airfield 2", "/a/airfield 1"))
+    after = load(folder).info
+    assert before.weights_sha256 == after.weights_sha256
+    assert len(before.other_sha256) == 2
+    assert before.other_sha256[0] == after.other_sha256[0]
+    assert before.other_sha256[1] != after.other_sha256[1]

@@ -140,8 +140,9 @@ def test_text_that_stays_is_one_cue() -> None:
 
 
 def test_another_text_at_the_same_place_is_another_cue() -> None:
-    found = [detection(0, "Monday"), detection(50, "Thursday")]
-    assert [cue.lines for cue in screen_text.cues(found, 50, VIDEO)] == [("Monday",), ("Thursday",)]
+    for one, other in (("Monday", "Thursday"), ("Final score 1:0", "Final score 1:1")):
+        found = [detection(0, one), detection(50, other)]
+        assert [cue.lines for cue in screen_text.cues(found, 50, VIDEO)] == [(one,), (other,)]
 
 
 def test_texts_of_a_frame_are_read_by_rows() -> None:
