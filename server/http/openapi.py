@@ -18,6 +18,15 @@ from server.http.negotiation import JSON, STREAMS, Form, forms_of, refusal
 from server.tasks.registry import AnyTask, installed
 
 REFERENCE = "#/components/schemas/{name}"
+UPLOAD = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "request": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["file"],
+    "additionalProperties": False,
+}
 ETAG = 'W/"00112233445566778899aabbccddeeff-json"'
 TAGGED = {
     "description": "Changes with the input, the options, the weights, the code and the form. "
@@ -112,15 +121,6 @@ def _post(
         "required": ["tasks"] if "tasks" in properties else [],
         "additionalProperties": False,
     }
-    upload = {
-        "type": "object",
-        "properties": {
-            "file": {"type": "string", "contentMediaType": "application/octet-stream"},
-            "request": {"type": "string", "contentMediaType": "application/json"},
-        },
-        "required": ["file"],
-        "additionalProperties": False,
-    }
     responses: dict[str, Any] = {"200": _result(answer, forms), "304": _not_modified()}
     for status in sorted(set(STATUS.values())):
         codes = ", ".join(code for code, of_code in STATUS.items() if of_code == status)
@@ -135,7 +135,7 @@ def _post(
             "required": True,
             "content": {
                 "application/json": {"schema": body},
-                "multipart/form-data": {"schema": upload},
+                "multipart/form-data": {"schema": UPLOAD},
             },
         },
         "responses": responses,
