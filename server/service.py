@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, nullcontext
 
+import anyio
 from prometheus_client.core import Metric
 
 from ipc.arena import Arena
@@ -140,8 +141,9 @@ class Service:
             request, self.settings, self.pool, self.decoders, self.dispatcher, self.hashes
         )
         try:
-            await asyncio.wait_for(analysis.run(stream), request.timeout_s - request.spent_s)
-        except asyncio.TimeoutError:
+            with anyio.fail_after(request.timeout_s - request.spent_s):
+                await analysis.run(stream)
+        except TimeoutError:
             raise Problem(
                 "deadline_exceeded",
                 f"The response was not ready within {request.timeout_s:g} s (REQUEST_TIMEOUT_S, or "

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+import anyio
 import msgspec
 
 from ipc.messages import (
@@ -234,8 +235,6 @@ class Child:
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
     """Wait for `event`; return False after `timeout_s`."""
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except asyncio.TimeoutError:
-        return False
-    return True
+    with anyio.move_on_after(timeout_s):
+        await event.wait()
+    return event.is_set()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
+import anyio
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Send
 
@@ -49,8 +50,10 @@ def read_within(send: Send, stall_s: float, metrics: Metrics) -> Send:
 
     async def send_read(message: Message) -> None:
         try:
-            await asyncio.wait_for(send(message), stall_s)
-        except asyncio.TimeoutError:
+            # asyncio.wait_for ignores a cancellation at the end of `send` before Python 3.12.
+            with anyio.fail_after(stall_s):
+                await send(message)
+        except TimeoutError:
             log.warning("stream not read", extra={"stall_s": stall_s})
             metrics.cancelled.inc()
             raise ClientDisconnect from None

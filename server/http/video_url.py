@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+
+import anyio
 
 from ipc.files import FileRef
 from server.errors import FieldError, Problem
@@ -75,8 +76,9 @@ async def _download(address: WebAddress, video: StoredVideo, destinations: Desti
 
 async def _within(timeout_s: float, work: Awaitable[None]) -> None:
     try:
-        await asyncio.wait_for(work, timeout_s)
-    except asyncio.TimeoutError:
+        with anyio.fail_after(timeout_s):
+            await work
+    except TimeoutError:
         raise Problem(
             "deadline_exceeded",
             f"The video was not downloaded within {timeout_s:g} s (REQUEST_TIMEOUT_S, or the "

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from ssl import SSLContext
 
+import anyio
 import httpcore
 
 from server.net.destinations import Destinations, NotPermitted
@@ -82,8 +83,9 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
     async def _permitted(self, host: str, port: int, timeout_s: float | None) -> list[str]:
         self._destinations.check_host(host, port)
         try:
-            addresses = await asyncio.wait_for(self._resolve(host, port), timeout_s)
-        except asyncio.TimeoutError:
+            with anyio.fail_after(timeout_s):
+                addresses = await self._resolve(host, port)
+        except TimeoutError:
             raise httpcore.ConnectTimeout("its name was not resolved in time") from None
         except (OSError, UnicodeError):
             raise httpcore.ConnectError("its name cannot be resolved") from None
