@@ -48,7 +48,7 @@ def test_devices_share_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")  # each batch is logged
     arguments = argparse.Namespace(output=folder, quick=True, devices=[2])
     (table,) = scaling.run(arguments)
-    ((devices, _, worth),) = table.rows
+    ((devices, _, worth, *_),) = table.rows
     (point,) = json.loads((folder / "scaling.json").read_text())
     assert (devices, point["devices"]) == ("2", 2)
     assert f"2 devices do the work of {float(worth):.1f}" in (folder / "scaling.html").read_text()
@@ -63,7 +63,7 @@ def test_the_work_of_devices_is_counted_in_devices() -> None:
     point = scaling.Point(devices=4, frames_per_s=600.0)
     assert point.efficiency == pytest.approx(600 * scaling.FRAME_MS / 1000 / 4)
     (table,) = [scaling._table([point])]
-    assert table.rows == [("4", "600", "3.00")]
+    assert table.rows == [("4", "600", "3.00", "3.5 / 3.9", "MISSED")]
 
 
 def test_the_overhead_is_of_the_same_frames(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +84,6 @@ def test_the_overhead_is_of_the_same_frames(folder: Path, monkeypatch: pytest.Mo
 
 def test_overhead_is_the_median_of_the_pairs() -> None:
     table = command._decoding_table([(1.0, 2.0), (3.0, 4.0), (2.0, 2.0)])
-    assert table.rows == [("2.00 s", "2.00 s", "0.75", "0.9", "0.97")]
+    assert table.rows == [("2.00 s", "2.00 s", "0.75 (0.50–1.00)", "0.9 / 0.97", "MISSED")]
     table = command._cached_table({"one": command.Cached(7, [1.0, 3.0, 2.0])})
     assert table.rows[0][:3] == ("one", "7", "2.0 ms")
