@@ -48,10 +48,11 @@ def test_devices_share_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")  # each batch is logged
     arguments = argparse.Namespace(output=folder, quick=True, devices=[2])
     (table,) = scaling.run(arguments)
-    ((devices, _, worth, *_),) = table.rows
+    ((devices, *_),) = table.rows
     (point,) = json.loads((folder / "scaling.json").read_text())
     assert (devices, point["devices"]) == ("2", 2)
-    assert f"2 devices do the work of {float(worth):.1f}" in (folder / "scaling.html").read_text()
+    worth = 2 * scaling.Point(point["devices"], point["frames_per_s"]).efficiency
+    assert f"2 devices do the work of {worth:.1f}" in (folder / "scaling.html").read_text()
     spans = read_spans(folder / "scaling-service.log", 0.0, math.inf)
     batches = Counter(span.process for span in spans if span.activity == "objects")
     assert set(batches) == {"worker-0", "worker-1"}
@@ -85,5 +86,5 @@ def test_the_overhead_is_of_the_same_frames(folder: Path, monkeypatch: pytest.Mo
 def test_overhead_is_the_median_of_the_pairs() -> None:
     table = command._decoding_table([(1.0, 2.0), (3.0, 4.0), (2.0, 2.0)])
     assert table.rows == [("2.00 s", "2.00 s", "0.75 (0.50–1.00)", "0.9 / 0.97", "MISSED")]
-    table = command._cached_table({"one": command.Cached(7, [1.0, 3.0, 2.0])})
-    assert table.rows[0][:3] == ("one", "7", "2.0 ms")
+    table = command._cached_table({"the first frame": command.Cached(7, [1.0, 3.0, 2.0])})
+    assert table.rows[0][:3] == ("the first frame", "7", "2.00 ms")
