@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from server.formats.format import Clip
 
@@ -26,8 +27,8 @@ class Table:
 
 
 def table(kind: type[msgspec.Struct], items: Sequence[Any]) -> Table:
-    """One row per item, which is a `kind`. Fields that are lists are left out."""
-    paths = list(_paths(kind))
+    """One row per item, which is a `kind`. Lists, and what no item has set, are left out."""
+    paths = list(_paths(kind, items))
     columns = ["_".join(path) for path in paths]
     return Table(columns, [[_value(item, path) for path in paths] for item in items])
 
@@ -41,15 +42,23 @@ def render(clip: Clip, items: Table) -> bytes:
     return written.getvalue().encode()
 
 
-def _paths(kind: type[msgspec.Struct]) -> Iterator[tuple[str, ...]]:
+def _paths(kind: type[msgspec.Struct], items: Sequence[Any]) -> Iterator[tuple[str, ...]]:
     """The fields of a struct, and of the structs in it."""
     described = msgspec.inspect.type_info(kind)
     assert isinstance(described, msgspec.inspect.StructType)
     for field in described.fields:
+        values = [getattr(item, field.name) for item in items]
+        if _is_unset(field) and all(value is UNSET for value in values):
+            continue
         if isinstance(field.type, msgspec.inspect.StructType):
-            yield from ((field.name, *path) for path in _paths(field.type.cls))
+            yield from ((field.name, *path) for path in _paths(field.type.cls, values))
         elif not _is_list(field.type):
             yield (field.name,)
+
+
+def _is_unset(field: msgspec.inspect.Field) -> bool:
+    """Whether the default is UNSET, which msgspec reports as no default."""
+    return not field.required and field.default is field.default_factory is msgspec.NODEFAULT
 
 
 def _is_list(kind: msgspec.inspect.Type) -> bool:

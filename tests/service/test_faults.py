@@ -149,7 +149,7 @@ def test_what_a_killed_front_leaves_is_swept_by_the_next(media: Path) -> None:
     ("environ", "words"),
     [
         ({"GPU_CONCURRENCY": "many"}, ["GPU_CONCURRENCY", "many", "whole number"]),
-        ({"FRAME_POOL_MB": "16000000"}, ["FRAME_POOL_MB", "--shm-size", "16000000 MB"]),
+        ({"FRAME_POOL_MB": "16000000"}, ["FRAME_POOL_MB", "--shm-size", "16000002 MB"]),
         ({"REQUIRE_GPU": "true", "DEVICES": "cpu"}, ["REQUIRE_GPU", "no CUDA device"]),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from running import Server, running
 
 DEADLINE_S = 60
-HEAD = b"POST /infer/scenes HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+HEAD = b"POST /infer/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
 FORM = HEAD + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
 
 

@@ -41,7 +41,8 @@ def test_load_measures_closed_and_open_loops(server: Server, media: Path) -> Non
     asked = arguments(
         *("--url", server.url, "--clip", str(media / "clip.mp4"), "--scenario", "single"),
         *("--fields", '{"model_name": "slow-0.pt"}', "--concurrency", "1", "2"),
-        *("--rates", "0.1", "--window", "0.4", "--max-windows", "3"),
+        *("--rates", "0.1", "--window", "0.4", "--longest-window", "0.4"),
+        *("--max-windows", "3"),
         output=media / "out",
     )
     tables = {table.name: table for table in command.run(asked)}
