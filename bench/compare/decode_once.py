@@ -50,7 +50,7 @@ class DecodeOnce:
 
     def warm_up(self, contest: Contest) -> None:
         """Use the networks once."""
-        black = [np.zeros((1080, 1920, 3), np.uint8)] * BATCH
+        black: list[Picture] = [np.zeros((1080, 1920, 3), np.uint8)] * BATCH
         for model in (self._objects, self._faces):
             model.predict(black, conf=CONFIDENCE, verbose=False)
         self._places.classify_all(list(range(BATCH)), black)
