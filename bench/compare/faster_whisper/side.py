@@ -55,7 +55,7 @@ def faster_whisper(folder: Path) -> Iterator[Process]:
     python = environment(folder, REQUIREMENTS)
     cores = str(len(os.sched_getaffinity(0)))
     command = [str(python), str(HERE / "transcriber.py"), str(folder / "model"), cores]
-    # Without the waiting policy of this process: faster-whisper runs as it comes.
+    # Without the waiting policy of this process: faster-whisper runs with its own defaults.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     with (
         folder.with_name("compare-faster-whisper.log").open("w") as log,
